@@ -1,0 +1,26 @@
+# The first `make` of any target installs everything in .venv; later ones only what changed.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: setup demo test lint
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else "Python 3.10 or newer is needed; run make PYTHON=python3.x with one.")'
+	tools/system-libraries
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/medclipsam demo
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest Testing
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright

@@ -1,0 +1,1 @@
+"""The chain of MedCLIP-SAMv2 (text -> saliency -> box -> mask) on NumPy arrays; needs no 3D Slicer."""

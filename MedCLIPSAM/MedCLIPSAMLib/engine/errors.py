@@ -1,0 +1,19 @@
+"""Errors a user can act on. The message is one sentence: which input, what is wrong, what to do."""
+
+from __future__ import annotations
+
+
+class MedCLIPSAMError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class InputError(MedCLIPSAMError):
+    """A volume, prompt, option or file from the user cannot be used."""
+
+
+class ModelError(MedCLIPSAMError):
+    """A model is unknown, missing, damaged, or not the kind that was asked for."""
+
+
+class Cancelled(MedCLIPSAMError):
+    """The user cancelled; nothing of the unfinished result is kept."""
