@@ -12,6 +12,8 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt
 	tools/system-libraries
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[crf]" || \
+		echo "Dense CRF is left out: pydensecrf2 could not be built, which takes a C++ compiler."
 	touch $@
 
 demo: $(INSTALLED)

@@ -25,9 +25,7 @@ def test_a_missing_file_is_named() -> None:
 
 def test_a_wheel_carries_code_and_resources(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    shutil.copytree(
-        REPOSITORY / "MedCLIPSAM", source / "MedCLIPSAM", ignore=shutil.ignore_patterns("*.egg-info")
-    )
+    shutil.copytree(REPOSITORY / "MedCLIPSAM", source / "MedCLIPSAM", ignore=shutil.ignore_patterns("*.egg-info"))
     for file in ("pyproject.toml", "setup.py", "LICENSE"):
         shutil.copy(REPOSITORY / file, source)
     (source / "README.md").touch()
@@ -56,7 +54,4 @@ def test_a_wheel_carries_code_and_resources(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert (
-        Path(found.stdout.strip())
-        == tmp_path / "site" / "MedCLIPSAMLib" / "Resources" / "Prompts" / "test.json"
-    )
+    assert Path(found.stdout.strip()) == tmp_path / "site" / "MedCLIPSAMLib" / "Resources" / "Prompts" / "test.json"

@@ -12,9 +12,7 @@ from MedCLIPSAMLib.engine.volume import Frame, SliceStack, Volume, Window, autom
 SPACINGS = [(1.0, 1.0), (0.7, 1.4), (3.0, 0.9)]
 
 
-def _blob(
-    shape: tuple[int, int], spacing: tuple[float, float], centre: tuple[float, float], mm: float
-) -> np.ndarray:
+def _blob(shape: tuple[int, int], spacing: tuple[float, float], centre: tuple[float, float], mm: float) -> np.ndarray:
     """A round Gaussian of `mm` standard deviation at `centre` (row, column)."""
     rows, columns = np.indices(shape)
     squared = ((rows - centre[0]) * spacing[0]) ** 2 + ((columns - centre[1]) * spacing[1]) ** 2
@@ -42,9 +40,7 @@ def test_whole_holds_the_slice_and_is_the_smallest_square_to_do_so(spacing: tupl
 
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("size", [96, 224, 301])
-def test_a_round_blob_stays_round_and_lands_where_its_point_does(
-    spacing: tuple[float, float], size: int
-) -> None:
+def test_a_round_blob_stays_round_and_lands_where_its_point_does(spacing: tuple[float, float], size: int) -> None:
     centre = (41.3, 57.8)
     side = 100 * min(spacing)
     frame = Frame((43.2, 55.1), side, spacing)

@@ -45,11 +45,7 @@ def test_an_empty_window_is_refused(limits: tuple[float, float]) -> None:
 
 
 def test_ct_is_seen_in_the_soft_tissue_window() -> None:
-    assert (
-        automatic_window(Volume(np.zeros((2, 3, 4)), IDENTITY, "CT"))
-        == WINDOWS["soft-tissue"]
-        == Window(-160, 240)
-    )
+    assert automatic_window(Volume(np.zeros((2, 3, 4)), IDENTITY, "CT")) == WINDOWS["soft-tissue"] == Window(-160, 240)
 
 
 def _abdomen() -> np.ndarray:

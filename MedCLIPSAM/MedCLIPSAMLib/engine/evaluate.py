@@ -66,9 +66,7 @@ def score(
         InputError: the shapes differ.
     """
     if mask.shape != reference.shape:
-        raise InputError(
-            f"The segment has the shape {mask.shape}, its reference {reference.shape}; give one grid."
-        )
+        raise InputError(f"The segment has the shape {mask.shape}, its reference {reference.shape}; give one grid.")
     mask, reference = mask.astype(bool, copy=False), reference.astype(bool, copy=False)
     if not (mask.any() and reference.any()):
         equal = float(mask.any() == reference.any())
@@ -107,9 +105,7 @@ def evaluate(
         values.setdefault(_key(name), []).append(value)
     unmatched = tuple(name for name in segments if _key(name) not in values)
     if len(unmatched) == len(segments):
-        raise InputError(
-            f"No segment ({', '.join(segments) or 'none given'}) has the name of a label; use its name."
-        )
+        raise InputError(f"No segment ({', '.join(segments) or 'none given'}) has the name of a label; use its name.")
     scores = {
         name: score(mask, np.isin(labels, values[_key(name)]), spacing, tolerance)
         for name, mask in segments.items()
@@ -130,9 +126,7 @@ def label_names(text: str | bytes) -> dict[int, str]:
     except (ValueError, AttributeError, RecursionError):
         names = {}
     if not names or not all(isinstance(name, str) and name.strip() for name in names.values()):
-        raise InputError(
-            'The label names cannot be read; give a JSON object such as {"1": "spleen", "5": "liver"}.'
-        )
+        raise InputError('The label names cannot be read; give a JSON object such as {"1": "spleen", "5": "liver"}.')
     return names
 
 

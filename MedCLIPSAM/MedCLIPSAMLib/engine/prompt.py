@@ -37,9 +37,7 @@ class Point:
         try:
             r, a, s = map(float, () if isinstance(self.ras, str) else self.ras)
         except (TypeError, ValueError):
-            raise InputError(
-                f"The point {self.ras!r} is no place; give three numbers R, A, S in mm."
-            ) from None
+            raise InputError(f"The point {self.ras!r} is no place; give three numbers R, A, S in mm.") from None
         if not all(math.isfinite(value) for value in (r, a, s)):
             raise InputError(f"The point {self.ras!r} is not finite; give three numbers R, A, S in mm.")
         object.__setattr__(self, "ras", (r, a, s))
@@ -138,9 +136,7 @@ class PromptSet:
             raise InputError(f"The prompt set is not JSON ({error}); correct the file.") from None
         fields = _fields(document, "The prompt set", required=("version", "prompts"))
         if type(fields["version"]) is not int or fields["version"] != JSON_VERSION:
-            raise InputError(
-                f"The prompt set has version {fields['version']!r}; only {JSON_VERSION} can be read."
-            )
+            raise InputError(f"The prompt set has version {fields['version']!r}; only {JSON_VERSION} can be read.")
         prompts = _list(fields["prompts"], "The prompts of the prompt set")
         return cls(tuple(_prompt_from_dict(entry, number) for number, entry in enumerate(prompts, start=1)))
 
@@ -176,9 +172,7 @@ def _list(value: object, what: str) -> list[Any] | tuple[Any, ...]:
     return value
 
 
-def _fields(
-    value: object, what: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
-) -> Mapping[str, Any]:
+def _fields(value: object, what: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> Mapping[str, Any]:
     """`value` as a mapping which has all required keys and no unknown ones."""
     if not isinstance(value, dict):
         raise InputError(f"{what} must be a JSON object with {', '.join(required)}; correct the file.")

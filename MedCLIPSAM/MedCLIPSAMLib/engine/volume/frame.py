@@ -119,9 +119,7 @@ def _edges(occupied: np.ndarray, step: int) -> tuple[float, float]:
     return float(first - step / 2), float(last + step / 2)
 
 
-def _resample(
-    image: np.ndarray, rows: np.ndarray, columns: np.ndarray, step: np.ndarray, outside: float
-) -> np.ndarray:
+def _resample(image: np.ndarray, rows: np.ndarray, columns: np.ndarray, step: np.ndarray, outside: float) -> np.ndarray:
     """Values of `image` (H, W[, C]) on the grid of row and column positions, float32.
 
     An axis-parallel grid is separable: one sparse matrix per direction, which stays exact for any fraction
@@ -153,7 +151,5 @@ def _weights(positions: np.ndarray, length: int, step: float) -> tuple[csr_array
     total = weight.sum(axis=1, keepdims=True)
     weight = np.divide(weight, total, out=weight, where=total > 0).astype(np.float32)
     starts = np.arange(len(positions) + 1) * taps
-    matrix = csr_array(
-        (weight.ravel(), np.clip(index, 0, length - 1).ravel(), starts), shape=(len(positions), length)
-    )
+    matrix = csr_array((weight.ravel(), np.clip(index, 0, length - 1).ravel(), starts), shape=(len(positions), length))
     return matrix, inside

@@ -62,9 +62,7 @@ def _affine(matrix: object, name: str) -> np.ndarray:
     except (TypeError, ValueError):
         affine = np.empty(0)
     if affine.shape != (4, 4) or not np.isfinite(affine).all() or not np.allclose(affine[3], (0, 0, 0, 1)):
-        raise InputError(
-            f"{name} has no usable IJK-to-RAS matrix; give 4 x 4 finite numbers, last row 0 0 0 1."
-        )
+        raise InputError(f"{name} has no usable IJK-to-RAS matrix; give 4 x 4 finite numbers, last row 0 0 0 1.")
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     # Relative to the column lengths, so that very small voxels are not mistaken for a singular matrix.
     if lengths.min() == 0 or abs(np.linalg.det(affine[:3, :3] / lengths)) < 1e-6:

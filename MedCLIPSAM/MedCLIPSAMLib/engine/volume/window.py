@@ -26,9 +26,7 @@ class Window:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.low) and np.isfinite(self.high) and self.low < self.high):
-            raise InputError(
-                f"The window {self.low} to {self.high} is empty; give a low limit below the high."
-            )
+            raise InputError(f"The window {self.low} to {self.high} is empty; give a low limit below the high.")
 
     def to_uint8(self, pixels: np.ndarray) -> np.ndarray:
         """Grey values of an array of any shape; NaN and infinities become 0, as background is.
