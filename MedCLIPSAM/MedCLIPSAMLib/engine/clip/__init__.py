@@ -1,0 +1,1 @@
+"""Image-text models, found by name or folder (`registry.load_clip`)."""

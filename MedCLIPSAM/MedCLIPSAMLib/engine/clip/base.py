@@ -1,0 +1,90 @@
+"""What the chain asks of an image-text model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The saliency method, block (0-based) and beta at which a model works best."""
+
+    saliency: str
+    layer: int
+    beta: float
+
+
+class ImageTextModel(Protocol):
+    """A dual encoder whose image tower is a vision transformer that can be split after any block.
+
+    Shapes: N images of S = `image_size` pixels a side, `grid` x `grid` patches, tokens of `token_width` W
+    with the class token first, joint width D. Weights are frozen; `features_after` lets gradients pass to its
+    input.
+
+    Attributes:
+        name: what was loaded, for people.
+        checksum: SHA-256 of the weights file.
+        mean, std: of the three channels in 0..1, as the model was trained.
+    """
+
+    name: str
+    checksum: str
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    block_count: int
+    token_width: int
+    grid: int
+    recommended: Recommendation
+    device: torch.device
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """T texts -> (T, D) float32, not normalised."""
+        ...
+
+    def preprocess(self, rgb: np.ndarray) -> Tensor:
+        """(N, S, S, 3) uint8 -> (N, 3, S, S) float32 on the model's device, scaled and normalised."""
+        ...
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, D), not normalised."""
+        ...
+
+    def tokens_after(self, pixels: Tensor, layer: int) -> Tensor:
+        """(N, 3, S, S) -> (N, 1 + grid * grid, W): the output of block `layer` (0-based)."""
+        ...
+
+    def features_after(self, tokens: Tensor, layer: int) -> Tensor:
+        """The output of block `layer` -> (N, D): the later blocks, final norm, class token and projection."""
+        ...
+
+
+class DenseImageTextModel(ImageTextModel, Protocol):
+    """A model whose image cells are aligned with its texts, and which knows what a cosine is worth.
+
+    Attributes:
+        dense_grid: cells per side.
+        anchors: texts that the model was trained with, each with the parts of the body it covers; a text is weighed
+            against the anchors that share no part with the anchor nearest to it.
+    """
+
+    dense_grid: int
+    anchors: Mapping[str, frozenset[str]]
+
+    def look(self, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, 1 + dense_grid^2, D) float16 of length 1: the class token, then the cells."""
+        ...
+
+    def dense_logits(self, cosine: Tensor) -> Tensor:
+        """Cosines of cells with texts -> logits of "this cell shows it", same shape."""
+        ...
+
+    def presence_logits(self, cosine: Tensor) -> Tensor:
+        """Cosines of class tokens with texts -> logits of "this image shows it", same shape."""
+        ...

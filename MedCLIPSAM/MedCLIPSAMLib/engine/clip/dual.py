@@ -1,0 +1,93 @@
+"""A dual encoder made of a vision tower that can be split, a text tower and a tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..published import PUBLISHED
+from .base import Recommendation
+
+_PUBLISHED_DEPTH = 12
+
+
+class VisionTower(Protocol):
+    """A vision transformer with a class token; shapes as in `ImageTextModel`."""
+
+    image_size: int
+    grid: int
+    width: int
+    block_count: int
+
+    def tokens_after(self, pixels: Tensor, layer: int) -> Tensor: ...
+
+    def features_after(self, tokens: Tensor, layer: int) -> Tensor: ...
+
+
+class DualEncoder:
+    """An `ImageTextModel` from its parts; the towers come frozen, in evaluation mode and on `device`."""
+
+    def __init__(
+        self,
+        name: str,
+        checksum: str,
+        vision: VisionTower,
+        text: Callable[[Tensor], Tensor],
+        tokenize: Callable[[list[str]], Tensor],
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: torch.device,
+    ) -> None:
+        self.name = name
+        self.checksum = checksum
+        self.image_size = vision.image_size
+        self.mean = (float(mean[0]), float(mean[1]), float(mean[2]))
+        self.std = (float(std[0]), float(std[1]), float(std[2]))
+        self.block_count = vision.block_count
+        self.token_width = vision.width
+        self.grid = vision.grid
+        self.recommended = Recommendation("m2ib", _layer_at_published_depth(vision.block_count), PUBLISHED.beta)
+        self.device = device
+        self._vision = vision
+        self._text = text
+        self._tokenize = tokenize
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        return self.encode_token_ids(self._tokenize(list(texts)))
+
+    @torch.no_grad()
+    def encode_token_ids(self, ids: Tensor) -> Tensor:
+        """(T, L) integer token ids, as the model's tokenizer makes them -> (T, D), not normalised."""
+        return self._text(ids.to(self.device))
+
+    def preprocess(self, rgb: np.ndarray) -> Tensor:
+        pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device).permute(0, 3, 1, 2) / 255
+        mean, std = (pixels.new_tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
+        return (pixels - mean) / std
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        with torch.no_grad():
+            return self.features_after(self.tokens_after(pixels, 0), 0)
+
+    @torch.no_grad()
+    def tokens_after(self, pixels: Tensor, layer: int) -> Tensor:
+        self._check(layer)
+        return self._vision.tokens_after(pixels.to(self.device), layer)
+
+    def features_after(self, tokens: Tensor, layer: int) -> Tensor:
+        self._check(layer)
+        return self._vision.features_after(tokens, layer)
+
+    def _check(self, layer: int) -> None:
+        if not 0 <= layer < self.block_count:
+            raise InputError(f"Layer {layer} is not in '{self.name}': choose a block from 0 to {self.block_count - 1}.")
+
+
+def _layer_at_published_depth(block_count: int) -> int:
+    """The published layer, at the same relative depth in a tower of another depth."""
+    return max(round((PUBLISHED.layer + 1) * block_count / _PUBLISHED_DEPTH) - 1, 0)

@@ -1,0 +1,79 @@
+"""Names of BiomedCLIP's tensors in the layouts it comes in, turned into the names of our two towers.
+
+Ours are timm's for the image (`vision.trunk`, `vision.head`) and PyTorch's encoder for the text (`text`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+Renames = tuple[tuple[str, str], ...]
+
+HUB: Renames = (
+    (r"^visual\.trunk\.", "vision.trunk."),
+    (r"^visual\.head\.proj\.", "vision.head."),
+    (r"^text\.transformer\.embeddings\.word_embeddings\.", "text.token."),
+    (r"^text\.transformer\.embeddings\.position_embeddings\.", "text.position."),
+    (r"^text\.transformer\.embeddings\.token_type_embeddings\.", "text.segment."),
+    (r"^text\.transformer\.embeddings\.LayerNorm\.", "text.norm."),
+    (r"^text\.transformer\.encoder\.layer\.", "text.encoder.layers."),
+    (r"\.attention\.self\.(q|k|v)(uery|ey|alue)\.", r".self_attn.\1."),
+    (r"\.attention\.output\.dense\.", ".self_attn.out_proj."),
+    (r"\.attention\.output\.LayerNorm\.", ".norm1."),
+    (r"\.intermediate\.dense\.", ".linear1."),
+    (r"\.output\.dense\.", ".linear2."),
+    (r"\.output\.LayerNorm\.", ".norm2."),
+)
+HUGGING_FACE: Renames = (
+    (r"^visual_projection\.", "vision.head."),
+    (r"^vision_model\.embeddings\.class_embedding$", "vision.trunk.cls_token"),
+    (r"^vision_model\.embeddings\.position_embedding\.weight$", "vision.trunk.pos_embed"),
+    (r"^vision_model\.embeddings\.patch_embedding\.", "vision.trunk.patch_embed.proj."),
+    (r"^vision_model\.post_layernorm\.", "vision.trunk.norm."),
+    (r"^(vision)_model\.encoder\.layers\.(\d+)\.self_attn\.out_proj\.", r"\1.trunk.blocks.\2.attn.proj."),
+    (r"^(vision)_model\.encoder\.layers\.(\d+)\.self_attn\.(q|k|v)_proj\.", r"\1.trunk.blocks.\2.attn.\3."),
+    (r"^vision_model\.encoder\.layers\.", "vision.trunk.blocks."),
+    (r"^text_model\.embeddings\.token_embedding\.", "text.token."),
+    (r"^text_model\.embeddings\.position_embedding\.", "text.position."),
+    (r"^text_model\.embeddings\.token_type_embedding\.", "text.segment."),
+    (r"^text_model\.embeddings\.layer_norm\.", "text.norm."),
+    (r"^text_model\.encoder\.layers\.(\d+)\.mlp\.fc", r"text.encoder.layers.\1.linear"),
+    (
+        r"^text_model\.encoder\.layers\.(\d+)\.self_attn\.(q|k|v)_proj\.",
+        r"text.encoder.layers.\1.self_attn.\2.",
+    ),
+    (r"^text_model\.encoder\.", "text.encoder."),
+    (r"^text_projection\.fc1\.", "text.proj.0."),
+    (r"^text_projection\.fc2\.", "text.proj.2."),
+    (r"\.layer_norm(1|2)\.", r".norm\1."),
+)
+_UNUSED = re.compile(r"^logit_(scale|bias)$|\.position_ids$|\.pooler\.")
+_QUERY = re.compile(r"^(?P<module>.*)\.q\.(?P<kind>weight|bias)$")
+
+
+def rename(state: Mapping[str, Tensor], renames: Renames) -> dict[str, Tensor]:
+    """Tensors in float32 under our names, query, key and value stacked; what we do not use is left out."""
+    named = {}
+    for name, tensor in state.items():
+        if _UNUSED.search(name):
+            continue
+        for pattern, replacement in renames:
+            name = re.sub(pattern, replacement, name)
+        named[name] = tensor.float()
+    for name in list(named):
+        if match := _QUERY.match(name):
+            module, kind = match["module"], match["kind"]
+            parts = [named.pop(f"{module}.{letter}.{kind}", torch.empty(0)) for letter in "qkv"]
+            named[_stacked(module, kind)] = torch.cat(parts)
+    for name in ("vision.trunk.cls_token", "vision.trunk.pos_embed"):
+        if name in named:
+            named[name] = named[name].reshape(1, -1, named[name].shape[-1])
+    return named
+
+
+def _stacked(module: str, kind: str) -> str:
+    return f"{module}.in_proj_{kind}" if module.startswith("text.") else f"{module}.qkv.{kind}"

@@ -1,0 +1,69 @@
+"""Every image-text model by one string: a built-in name, a folder, or an open_clip NAME:TAG."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ..device import pick_device
+from ..errors import ModelError
+from .base import ImageTextModel
+from .folder import HUGGING_FACE_CONFIG, OPEN_CLIP_CONFIG, read_config
+
+# Built-in models: name -> function of a device, imported when asked for.
+CLIPS = {"quickstart": f"{__package__}.quickstart:load_quickstart"}
+
+
+def load_clip(name_or_folder: str | Path, device: str | torch.device = "auto") -> ImageTextModel:
+    """Loads a model; never touches the network.
+
+    Args:
+        name_or_folder: a name of `CLIPS`; a folder of BiomedCLIP in the hub's or the Hugging Face layout, or
+            of an open_clip model; or open_clip's NAME:TAG with weights on this computer, or NAME:FILE.
+
+    Raises:
+        ModelError: there is no such model here, or its files are damaged or of another kind.
+        InputError: there is no such device.
+    """
+    name = str(name_or_folder)
+    where = pick_device(device)
+    if name in CLIPS:
+        load: Callable[[torch.device], ImageTextModel] = pkgutil.resolve_name(CLIPS[name])
+        return load(where)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _load_folder(folder, where)
+    if folder.is_file():
+        raise ModelError(f"'{name}' is a file: give the folder that holds it beside its configuration.")
+    from .openclip import load_by_name
+
+    return load_by_name(name, where)
+
+
+def list_clips() -> list[str]:
+    """Names that `load_clip` can load now: built-in models, and open_clip's with weights on this computer."""
+    from .openclip import cached_names
+
+    return [*CLIPS, *cached_names()]
+
+
+def _load_folder(folder: Path, device: torch.device) -> ImageTextModel:
+    if (folder / OPEN_CLIP_CONFIG).is_file():
+        model = read_config(folder / OPEN_CLIP_CONFIG).get("model_cfg", {})
+        if "hf_model_name" not in model.get("text_cfg", {}):
+            from .openclip import load_folder
+
+            return load_folder(folder, device)
+        from .biomedclip import load_hub_layout
+
+        return load_hub_layout(folder, device)
+    if (folder / HUGGING_FACE_CONFIG).is_file():
+        from .biomedclip import load_hugging_face_layout
+
+        return load_hugging_face_layout(folder, device)
+    raise ModelError(
+        f"'{folder}' holds no CLIP: it needs {OPEN_CLIP_CONFIG} or {HUGGING_FACE_CONFIG} beside the weights."
+    )

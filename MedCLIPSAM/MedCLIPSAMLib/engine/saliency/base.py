@@ -1,0 +1,103 @@
+"""What a saliency method takes and gives: where in an image a model sees what a text says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..clip.base import ImageTextModel
+
+
+@dataclass(frozen=True)
+class TextQuery:
+    """What to look for, in the joint space of a model.
+
+    Attributes:
+        target: (D,) of length 1.
+        contrast: (C, D) of length 1, what it is to be told from; C may be 0.
+    """
+
+    target: Tensor
+    contrast: Tensor
+
+    @classmethod
+    def encode(cls, model: ImageTextModel, wordings: Sequence[str], contrast: Sequence[str] = ()) -> TextQuery:
+        """Several wordings of one thing are an ensemble, several contrast wordings remain apart."""
+        features = model.encode_text([*wordings, *contrast])
+        return cls.from_features(features[: len(wordings)], features[len(wordings) :])
+
+    @classmethod
+    def from_features(cls, target: Tensor, contrast: Tensor | None = None) -> TextQuery:
+        """From text features as a model gives them: target (T, D), contrast (C, D).
+
+        The ensemble is the published one: the mean of the features as they are, then normalised.
+        """
+        contrast = target[:0] if contrast is None else contrast
+        return cls(F.normalize(target.mean(0), dim=0), F.normalize(contrast, dim=1))
+
+
+@dataclass(frozen=True)
+class SaliencyBatch:
+    """Saliency of N images.
+
+    Attributes:
+        maps: (N, S, S) float32 in the method's own unit, comparable between images; see `normalise`.
+        information: (N,) the whole of each map before it is enlarged; for M2IB in nats.
+        presence: (N,) in 0..1, where the method can tell whether the thing is there.
+    """
+
+    maps: Tensor
+    information: Tensor
+    presence: Tensor | None = None
+
+
+class SaliencyMethod(Protocol):
+    """Two stages, so that what does not depend on the text can be kept: prepare once, explain often."""
+
+    name: ClassVar[str]
+
+    def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, ...) what the method needs of the images."""
+        ...
+
+    def explain(
+        self,
+        model: ImageTextModel,
+        prepared: Tensor,
+        query: TextQuery,
+        slices: Sequence[int] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> SaliencyBatch:
+        """Saliency of `query` in N prepared images.
+
+        Args:
+            slices: number of each image, by which a random method draws its noise; 0 to N - 1 if not given.
+            cancelled: asked between steps.
+
+        Raises:
+            Cancelled: `cancelled` said so.
+        """
+        ...
+
+    def __call__(
+        self,
+        model: ImageTextModel,
+        pixels: Tensor,
+        query: TextQuery,
+        slices: Sequence[int] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> SaliencyBatch:
+        """Both stages: (N, 3, S, S) -> saliency."""
+        ...
+
+
+def normalise(maps: Tensor) -> Tensor:
+    """(N, H, W) -> each map stretched to 0..1; a flat map becomes 0."""
+    low = maps.amin((1, 2), keepdim=True)
+    span = maps.amax((1, 2), keepdim=True) - low
+    return torch.where(span > 0, (maps - low) / span, torch.zeros_like(maps))

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from MedCLIPSAMLib.engine.clip.dual import DualEncoder
+from MedCLIPSAMLib.engine.clip.timm_tower import TimmTower
+from MedCLIPSAMLib.engine.errors import Cancelled, InputError
+from MedCLIPSAMLib.engine.published import PUBLISHED
+from MedCLIPSAMLib.engine.saliency import TextQuery, normalise, saliency_method
+from MedCLIPSAMLib.engine.saliency.m2ib import M2IB
+
+LAYER = 1
+
+
+class Counting(DualEncoder):
+    """Counts how often each half of the image tower runs."""
+
+    prefixes = suffixes = 0
+
+    def tokens_after(self, pixels: Tensor, layer: int) -> Tensor:
+        self.prefixes += 1
+        return super().tokens_after(pixels, layer)
+
+    def features_after(self, tokens: Tensor, layer: int) -> Tensor:
+        self.suffixes += 1
+        return super().features_after(tokens, layer)
+
+
+@pytest.fixture
+def model() -> Counting:
+    torch.manual_seed(0)
+    trunk = VisionTransformer(img_size=32, patch_size=8, embed_dim=24, depth=3, num_heads=2, num_classes=0)
+    for weight in trunk.parameters():
+        nn.init.normal_(weight, std=0.3)
+    tower = TimmTower(trunk, nn.Linear(24, 10)).eval().requires_grad_(False)
+    texts = {"liver": 1.0, "hepar": 0.5, "spleen": -1.0}
+
+    def tokenize(words: list[str]) -> Tensor:
+        return torch.tensor([[texts[word]] for word in words])
+
+    def encode(values: Tensor) -> Tensor:
+        return values * torch.linspace(-1, 1, 10) + values**2 * torch.linspace(0, 2, 10) ** 2
+
+    return Counting("small", "", tower, encode, tokenize, (0.5,) * 3, (0.5,) * 3, torch.device("cpu"))
+
+
+@pytest.fixture
+def pixels() -> Tensor:
+    return torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(7))
+
+
+def plainly(model: DualEncoder, image: Tensor, text: Tensor, beta: float, steps: int, n: int, seed: int) -> Tensor:
+    """The method step by step as published: one image, n copies of it, the global generator, every step whole."""
+    torch.manual_seed(seed)
+    alpha = nn.Parameter(torch.full((1, 17, 24), 5.0))
+    adam = torch.optim.Adam([alpha], lr=1)
+    kl = torch.empty(0)
+    for _ in range(steps):
+        adam.zero_grad()
+        x = model.tokens_after(image.expand(n, -1, -1, -1), LAYER)
+        a = torch.sigmoid(alpha).expand(n, -1, -1)
+        mean, variance = x * a, (1 - a) ** 2
+        kl = -0.5 * (1 + torch.log(variance) - mean**2 - variance)
+        noisy = mean + variance.sqrt() * torch.empty(n, 17, 24).normal_()
+        agreement = nn.CosineSimilarity(eps=1e-6)(text.expand(n, -1), model.features_after(noisy, LAYER))
+        (beta * kl.mean() - agreement.mean()).backward()
+        adam.step()
+    patches = kl.mean(0).nansum(-1)[1:].reshape(1, 1, 4, 4)
+    return F.interpolate(patches, 32, mode="bilinear")[0, 0].detach()
+
+
+def test_the_published_settings_are_the_defaults() -> None:
+    method = M2IB()
+    defaults = (method.layer, method.beta, method.steps, method.noise_samples, method.learning_rate)
+    assert defaults == (7, 0.1, 10, 10, 1.0)
+    assert method.seed == PUBLISHED.seed
+
+
+@pytest.mark.parametrize(("beta", "n", "wordings"), [(0.1, 10, ["liver"]), (2.0, 1, ["liver", "hepar"])])
+def test_maps_are_those_of_the_method_written_out(model, pixels, beta: float, n: int, wordings: list[str]) -> None:
+    method = M2IB(LAYER, beta, steps=6, noise_samples=n, seed=11, noise="published")
+    ours = method(model, pixels[:2], TextQuery.encode(model, wordings)).maps
+    text = F.normalize(model.encode_text(wordings).mean(0, keepdim=True))
+    for image, one in zip(pixels[:2], ours, strict=True):
+        expected = plainly(model, image[None], text, beta, 6, n, 11)
+        assert (one - expected).abs().max() <= 1e-3 * expected.max()
+
+
+def test_a_map_depends_neither_on_batch_nor_on_order(model, pixels) -> None:
+    query = TextQuery.encode(model, ["liver"])
+    together = normalise(M2IB(LAYER, batch=8)(model, pixels, query).maps)
+    in_twos = normalise(M2IB(LAYER, batch=2)(model, pixels, query).maps)
+    backwards = normalise(M2IB(LAYER)(model, pixels.flip(0), query, slices=[4, 3, 2, 1, 0]).maps).flip(0)
+    alone = normalise(M2IB(LAYER)(model, pixels[[3]], query, slices=[3]).maps)
+    assert (together - in_twos).abs().max() < 1e-3
+    assert (together - backwards).abs().max() < 1e-3
+    assert (together[[3]] - alone).abs().max() < 1e-3
+
+
+def test_noise_differs_between_slices_and_seeds_but_not_in_published_mode(model, pixels) -> None:
+    query = TextQuery.encode(model, ["liver"])
+    same = pixels[[0, 0]]
+
+    def spread(method: M2IB) -> float:
+        one, other = normalise(method(model, same, query).maps)
+        return float((one - other).abs().max())
+
+    assert spread(M2IB(LAYER, noise_samples=2)) > 1e-3
+    assert spread(M2IB(LAYER, noise_samples=2, noise="published")) < 1e-3
+    maps = [normalise(M2IB(LAYER, noise_samples=2, seed=seed)(model, same, query).maps) for seed in (1, 2)]
+    assert (maps[0] - maps[1]).abs().max() > 1e-3
+
+
+def test_the_global_generator_is_left_alone(model, pixels) -> None:
+    state = torch.get_rng_state()
+    M2IB(LAYER)(model, pixels[:1], TextQuery.encode(model, ["liver"]))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_text_steers_the_map(model, pixels) -> None:
+    maps = [
+        normalise(M2IB(LAYER)(model, pixels[:1], TextQuery.encode(model, [word])).maps) for word in ("liver", "spleen")
+    ]
+    assert (maps[0] - maps[1]).abs().max() > 0.05
+
+
+def test_only_the_blocks_after_the_bottleneck_run_again(model, pixels) -> None:
+    method, query = M2IB(LAYER, steps=5), TextQuery.encode(model, ["liver"])
+    tokens = method.prepare(model, pixels[:3])
+    assert (model.prefixes, model.suffixes) == (1, 0)
+    explained = method.explain(model, tokens, query)
+    assert (model.prefixes, model.suffixes) == (1, 4)
+    assert torch.equal(method(model, pixels[:3], query).maps, explained.maps)
+
+
+def test_no_weight_gets_a_gradient(model, pixels) -> None:
+    tower = model._vision
+    for weight in tower.parameters():
+        weight.requires_grad_(True)
+    with torch.no_grad():
+        M2IB(LAYER)(model, pixels[:1], TextQuery.encode(model, ["liver"]))
+    assert all(weight.grad is None for weight in tower.parameters())
+
+
+def test_information_is_the_sum_over_patches_and_falls_with_beta(model, pixels) -> None:
+    query = TextQuery.encode(model, ["liver"])
+    cheap, dear = (M2IB(LAYER, beta)(model, pixels, query) for beta in (0.1, 10.0))
+    assert cheap.information.shape == (5,)
+    # Bilinear enlargement keeps the mean but for the border, where it repeats the outer half patch.
+    assert torch.allclose(cheap.maps.mean((1, 2)) * 16, cheap.information, rtol=0.1)
+    assert (dear.information < cheap.information).all()
+    assert (dear.information >= 0).all()
+
+
+@pytest.mark.parametrize("steps_allowed", [0, 3])
+def test_cancelling_takes_effect_at_the_next_step(model, pixels, steps_allowed: int) -> None:
+    method, query = M2IB(LAYER), TextQuery.encode(model, ["liver"])
+    with pytest.raises(Cancelled):
+        method(model, pixels[:1], query, cancelled=lambda: model.suffixes >= steps_allowed)
+    assert model.suffixes == steps_allowed
+
+
+def test_a_query_is_the_mean_of_raw_features_and_keeps_contrasts_apart() -> None:
+    target, contrast = torch.tensor([[4.0, 0.0], [0.0, 3.0]]), torch.tensor([[0.0, 2.0]])
+    query = TextQuery.from_features(target, contrast)
+    assert query.target.tolist() == pytest.approx([0.8, 0.6])
+    assert query.contrast.tolist() == [[0.0, 1.0]]
+    assert TextQuery.from_features(target).contrast.shape == (0, 2)
+
+
+def test_normalise_stretches_each_map_and_leaves_a_flat_one_at_zero() -> None:
+    maps = torch.stack([torch.tensor([[1.0, 3.0], [2.0, 5.0]]), torch.full((2, 2), 7.0)])
+    assert normalise(maps).tolist() == [[[0, 0.5], [0.25, 1]], [[0, 0], [0, 0]]]
+
+
+def test_methods_are_found_by_name() -> None:
+    assert saliency_method("m2ib", layer=3) == M2IB(layer=3)
+    with pytest.raises(InputError, match="no saliency method 'gradcam': choose one of m2ib, dense"):
+        saliency_method("gradcam")
