@@ -1,0 +1,1 @@
+"""Promptable segmenters of the SAM family: boxes and points on a slice become masks."""

@@ -1,0 +1,96 @@
+"""What the chain asks of a segmenter: embed a slice once, then decode any boxes and points on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ImageEmbeddings:
+    """Image features of N pictures of H x W pixels.
+
+    Attributes:
+        features: (N, C, h, w) float32 on the CPU, so that a cache of many slices never fills a GPU.
+        shape: (H, W) of the pictures, in whose pixels boxes and points are given.
+    """
+
+    features: Tensor
+    shape: tuple[int, int]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def slice(self, index: int) -> ImageEmbeddings:
+        """The embedding of one picture; it does not keep the others in memory."""
+        return ImageEmbeddings(self.features[index][None].clone(), self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.features.nbytes
+
+
+@dataclass(frozen=True)
+class MaskBatch:
+    """Answers to B prompts, M masks each.
+
+    Attributes:
+        masks: (B, M, H, W) float32 probabilities.
+        scores: (B, M) float32, the intersection over union that the segmenter expects of each mask.
+    """
+
+    masks: np.ndarray
+    scores: np.ndarray
+
+
+class PromptableSegmenter(Protocol):
+    """A segmenter of the SAM family (Kirillov et al., arXiv:2304.02643).
+
+    Attributes:
+        name: what was loaded, for people.
+        checksum: SHA-256 of the weights file.
+        image_size: pixels per side of the square picture that it sees; larger pictures gain nothing.
+        device: where it runs.
+    """
+
+    name: str
+    checksum: str
+    image_size: int
+    device: torch.device
+
+    def embed(self, rgb: np.ndarray) -> ImageEmbeddings:
+        """(N, H, W, 3) uint8 pictures of any size -> their embeddings, the slow part.
+
+        Raises:
+            InputError: not such an array, or too little memory on the device for a single picture.
+        """
+        ...
+
+    def decode(
+        self,
+        embedding: ImageEmbeddings,
+        boxes: np.ndarray | None = None,
+        points: np.ndarray | None = None,
+        point_labels: np.ndarray | None = None,
+        multimask: bool = False,
+    ) -> MaskBatch:
+        """Masks of B prompts on one picture, the quick part.
+
+        Positions are in pixels of the picture, integers at pixel centres.
+
+        Args:
+            embedding: of one picture.
+            boxes: (B, 4) x0, y0, x1, y1.
+            points: (B, P, 2) x, y.
+            point_labels: (B, P), 1 where the structure is, 0 where it is not, -1 for a place left empty, so
+                that prompts with different numbers of points fit in one call.
+            multimask: three masks for each prompt (part, whole, more) instead of one.
+
+        Raises:
+            InputError: neither boxes nor points; not of these shapes; not finite; or a box without extent.
+        """
+        ...

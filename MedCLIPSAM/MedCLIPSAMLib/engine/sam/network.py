@@ -1,0 +1,165 @@
+"""What all segmenters with SAM's three parts (image encoder, prompt encoder, mask decoder) share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import InputError
+from .base import ImageEmbeddings, MaskBatch
+
+_PROMPTS_AT_ONCE = 16
+# Pictures at once gain nothing on a CPU, where one already keeps all cores busy and more outgrow the caches.
+_PICTURES_AT_ONCE = {"cpu": 1, "cuda": 8}
+
+
+class Preparation(Protocol):
+    """How a picture becomes the square input of a network.
+
+    Attributes:
+        size: pixels per side of the input.
+    """
+
+    size: int
+
+    def content(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """(h, w) of the upper left part of the input that a picture (H, W) fills; the rest is padding."""
+        ...
+
+    def __call__(self, rgb: np.ndarray) -> Tensor:
+        """(N, H, W, 3) uint8 -> (N, 3, size, size) float32."""
+        ...
+
+
+def to_unit_range(pixels: Tensor) -> Tensor:
+    """Stretches each picture of (N, 3, h, w) to 0..1; a picture of one colour becomes 0."""
+    low, high = pixels.amin((1, 2, 3), keepdim=True), pixels.amax((1, 2, 3), keepdim=True)
+    return (pixels - low) / (high - low).clamp_min(1e-8)
+
+
+class SamNetwork:
+    """A `PromptableSegmenter` made of a network with SAM's parts and the preparation it was trained with."""
+
+    def __init__(
+        self, name: str, checksum: str, network: nn.Module, prepare: Preparation, device: torch.device
+    ) -> None:
+        self.name = name
+        self.checksum = checksum
+        self.image_size = prepare.size
+        self.device = device
+        self._network: Any = network.requires_grad_(False).eval().to(device)
+        self._prepare = prepare
+
+    @torch.inference_mode()
+    def embed(self, rgb: np.ndarray) -> ImageEmbeddings:
+        """See `PromptableSegmenter.embed`."""
+        if rgb.ndim != 4 or rgb.shape[3] != 3 or rgb.dtype != np.uint8 or not rgb.size:
+            raise InputError(f"Pictures must be (N, H, W, 3) uint8, not {rgb.shape} {rgb.dtype}.")
+
+        def encode(part: slice) -> tuple[Tensor]:
+            return (self._network.image_encoder(self._prepare(rgb[part]).to(self.device)),)
+
+        (features,) = self._in_parts(encode, len(rgb), _PICTURES_AT_ONCE.get(self.device.type, 1))
+        return ImageEmbeddings(features, (rgb.shape[1], rgb.shape[2]))
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        embedding: ImageEmbeddings,
+        boxes: np.ndarray | None = None,
+        points: np.ndarray | None = None,
+        point_labels: np.ndarray | None = None,
+        multimask: bool = False,
+    ) -> MaskBatch:
+        """See `PromptableSegmenter.decode`."""
+        if len(embedding) != 1:
+            raise InputError(f"Prompts belong to one picture, not to {len(embedding)}: take one by `slice`.")
+        corners, xy, labels = _checked(boxes, points, point_labels)
+        features, shape = embedding.features.to(self.device), embedding.shape
+        at = self._to_input(shape)
+
+        def run(part: slice) -> tuple[Tensor, Tensor]:
+            sparse, dense = self._network.prompt_encoder(
+                points=None if xy is None or labels is None else (at(xy[part]), labels[part].to(self.device)),
+                boxes=None if corners is None else at(corners[part]).flatten(1),
+                masks=None,
+            )
+            logits, scores = self._network.mask_decoder(
+                image_embeddings=features,
+                image_pe=self._network.prompt_encoder.get_dense_pe(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=multimask,
+            )
+            return self._to_picture(logits, shape).sigmoid_(), scores
+
+        prompts = len(corners if corners is not None else xy)
+        masks, scores = self._in_parts(run, prompts, _PROMPTS_AT_ONCE)
+        return MaskBatch(masks.numpy(), scores.numpy())
+
+    def _to_input(self, shape: tuple[int, int]) -> Callable[[Tensor], Tensor]:
+        """Takes (..., 2) x, y from pixels of the picture to pixels of the input, integers at pixel centres."""
+        scale = torch.tensor([new / old for new, old in zip(self._prepare.content(shape), shape, strict=True)])
+        return lambda xy: ((xy + 0.5) * scale.flip(0) - 0.5).to(self.device)
+
+    def _to_picture(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
+        """(B, M, h, w) logits of the input to (B, M, H, W) of the picture, without the padding; bilinear."""
+        height, width = self._prepare.content(shape)
+        logits = F.interpolate(logits, (self.image_size, self.image_size), mode="bilinear", align_corners=False)
+        return F.interpolate(logits[..., :height, :width], shape, mode="bilinear", align_corners=False)
+
+    def _in_parts(self, run: Callable[[slice], tuple[Tensor, ...]], count: int, at_once: int) -> tuple[Tensor, ...]:
+        """Results of `run` on all of `count`, joined on the CPU; where memory runs out, with half as many."""
+        done: list[tuple[Tensor, ...]] = []
+        start = 0
+        while start < count:
+            try:
+                results = run(slice(start, start + at_once))
+            except torch.cuda.OutOfMemoryError as error:
+                if at_once == 1:
+                    raise InputError(
+                        f"{self.name} does not fit into the free memory of {self.device}: choose device 'cpu'."
+                    ) from error
+                at_once //= 2
+                torch.cuda.empty_cache()
+                continue
+            done.append(tuple(result.cpu() for result in results))
+            start += at_once
+        return tuple(torch.cat(parts) for parts in zip(*done, strict=True))
+
+
+def _checked(
+    boxes: np.ndarray | None, points: np.ndarray | None, labels: np.ndarray | None
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Boxes as corners (B, 2, 2), points (B, P, 2) and their labels (B, P), float32.
+
+    Raises:
+        InputError: they are no prompts for `PromptableSegmenter.decode`.
+    """
+    if boxes is None and points is None:
+        raise InputError("There is nothing to segment from: give boxes, points, or both.")
+    if (points is None) != (labels is None):
+        raise InputError("Points and point labels belong together: give both or neither.")
+    count = len(boxes) if boxes is not None else len(points if points is not None else ())
+    corners = None if boxes is None else _tensor(boxes, "boxes", (count, 4)).reshape(-1, 2, 2)
+    if corners is not None and not (corners[:, 0] < corners[:, 1]).all():
+        raise InputError("A box has no extent: give x0, y0, x1, y1 with x0 < x1 and y0 < y1.")
+    if points is None or labels is None:
+        return corners, None, None
+    per_prompt = points.shape[1] if points.ndim == 3 else 0
+    return (
+        corners,
+        _tensor(points, "points", (count, per_prompt, 2)),
+        _tensor(labels, "point labels", (count, per_prompt)),
+    )
+
+
+def _tensor(values: np.ndarray, what: str, shape: tuple[int, ...]) -> Tensor:
+    if values.shape != shape or not values.size or not np.isfinite(values).all():
+        raise InputError(f"The {what} must be finite numbers of shape {shape}, not {values.shape}.")
+    return torch.from_numpy(values.astype(np.float32))
