@@ -1,0 +1,114 @@
+"""The built-in quick-start CLIP: small, trained for this project, its patches aligned with text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import ModelError
+from ..resources import resource
+from ..weights import read_state_dict, sha256
+from .base import Recommendation
+from .quickstart_net import QuickStartConfig, QuickStartNet
+
+WEIGHTS, CONFIG, TOKENIZER, ANCHORS = "model.safetensors", "config.json", "tokenizer.json", "anchors.json"
+
+
+class QuickStart:
+    """A `DenseImageTextModel`: every cell of a (S / 4) x (S / 4) grid has a feature in the space of the texts.
+
+    `features_after` gives the mean of the patch features, not the class token: agreement of that with a text is
+    what training asked of tokens behind a noisy bottleneck, so that M2IB depends on the text. The class token
+    answers `presence`.
+
+    Raises:
+        ModelError: the files of `folder` are missing, damaged or do not belong together.
+    """
+
+    name = "quickstart"
+    mean = (0.5, 0.5, 0.5)
+    std = (0.5, 0.5, 0.5)
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        state = read_state_dict(folder / WEIGHTS)
+        try:
+            config = QuickStartConfig(**json.loads((folder / CONFIG).read_text("utf-8")))
+            anchors = json.loads((folder / ANCHORS).read_text("utf-8"))
+            self.anchors = {text: frozenset(parts) for text, parts in anchors.items()}
+            self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+            net = QuickStartNet(config)
+            net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+        except Exception as error:  # tokenizers raises bare Exception
+            raise ModelError(f"The quick-start model in '{folder}' is damaged: install MedCLIP-SAM again.") from error
+        self._tokenizer.no_truncation()
+        self._net = net.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        self._context = config.context
+        self.checksum = sha256(folder / WEIGHTS)
+        self.device = device
+        self.image_size = config.image_size
+        self.grid = config.image_size // 16
+        self.dense_grid = config.image_size // 4
+        self.block_count = config.blocks
+        self.token_width = config.width
+        self.recommended = Recommendation("dense", config.bottleneck, 0.1)
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """T texts -> (T, D), not normalised; of a long text the first 32 tokens count."""
+        rows = [torch.tensor(encoding.ids[: self._context]) for encoding in self._tokenizer.encode_batch(list(texts))]
+        # A text without a single token, such as an emoji, is one unknown token.
+        rows = [row if len(row) else torch.ones(1, dtype=torch.long) for row in rows]
+        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)
+        with torch.inference_mode():
+            return self._net.text(ids).clone()
+
+    def preprocess(self, rgb: np.ndarray) -> Tensor:
+        """(N, S, S, 3) uint8 -> (N, 3, S, S) float32 in -1..1."""
+        return torch.from_numpy(rgb).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    def tokens_after(self, pixels: Tensor, layer: int) -> Tensor:
+        """(N, 3, S, S) -> (N, 1 + grid * grid, W)."""
+        with torch.no_grad():
+            return self._net.image.run(self._net.image.stem(_grey(pixels))[0], 0, layer + 1)
+
+    def features_after(self, tokens: Tensor, layer: int) -> Tensor:
+        """(N, 1 + grid * grid, W) -> (N, D): the mean patch feature after the remaining blocks."""
+        return self._net.image.heads(self._net.image.run(tokens, layer + 1, self.block_count))[1]
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, D), not normalised."""
+        with torch.no_grad():
+            return self.features_after(self.tokens_after(pixels, self.block_count - 1), self.block_count - 1)
+
+    def look(self, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, 1 + h * w, D) float16 of length 1: the class token, then the cells row by row."""
+        tower = self._net.image
+        with torch.inference_mode():
+            tokens, eighth, quarter = tower.stem(_grey(pixels))
+            tokens = tower.run(tokens, 0, self.block_count)
+            cells = tower.decode(tokens, eighth, quarter).flatten(2).transpose(1, 2)
+            seen = torch.cat([tower.heads(tokens)[0][:, None], cells], 1)
+            return F.normalize(seen, dim=-1).half()
+
+    def dense_logits(self, cosine: Tensor) -> Tensor:
+        """Cosines of cells with texts -> logits of "this cell shows it"."""
+        return self._net.dense_scale.clamp(1, 40) * cosine + self._net.dense_offset
+
+    def presence_logits(self, cosine: Tensor) -> Tensor:
+        """Cosines of class tokens with texts -> logits of "this image shows it"."""
+        return self._net.presence_scale.clamp(1, 40) * cosine + self._net.presence_offset
+
+
+def _grey(pixels: Tensor) -> Tensor:
+    return pixels.mean(1, keepdim=True)
+
+
+def load_quickstart(device: torch.device) -> QuickStart:
+    """The model that comes with the extension."""
+    return QuickStart(resource("QuickStart"), device)

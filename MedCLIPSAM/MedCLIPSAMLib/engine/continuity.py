@@ -1,0 +1,124 @@
+"""What belongs together along the axis: components followed from slice to slice, steady boxes, no strays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cc3d
+import numpy as np
+from scipy import ndimage
+
+_TOUCH = 26  # neighbours of a voxel that count as connected
+_TOUCH_IN_PLANE = 8
+_MINOR = 0.12  # a component smaller than this share of the largest is a stray
+_STEADY_IOU = 0.6  # neighbouring boxes that overlap less than this are different things
+_NEAR_MM = 40.0  # a click further than this from every component means something that the text did not find
+
+
+def _components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, H, W) or (H, W) bool -> labels and sizes; ``sizes[0]``, the background, is 0."""
+    labels = cc3d.connected_components(mask, connectivity=_TOUCH if mask.ndim == 3 else _TOUCH_IN_PLANE)
+    sizes = np.bincount(labels.ravel()) if labels.size else np.zeros(1, int)
+    sizes[0] = 0
+    return labels, sizes
+
+
+def choose(
+    candidates: np.ndarray,
+    instances: int | None,
+    spacing: Sequence[float],
+    positive: np.ndarray,
+    negative: np.ndarray,
+) -> np.ndarray:
+    """Keeps the components of a stack that the prompt means.
+
+    With positive points: the components under them, or the nearest within 40 mm; so one side of a pair is followed
+    from the slice of the click outward. Without: the ``instances`` largest, or, if that is None, all that are not
+    small beside the largest. What lies under a negative point goes, unless it is under a positive one too.
+
+    Args:
+        candidates: (N, H, W) bool.
+        spacing: mm between slices, rows and columns.
+        positive, negative: (n, 3) float slice, row, column.
+
+    Returns:
+        (N, H, W) bool.
+    """
+    labels, sizes = _components(candidates)
+    if not sizes.any():
+        return candidates
+    wanted = _labels_at(labels, positive, spacing, _NEAR_MM)
+    unwanted = _labels_at(labels, negative, spacing, 0.0) - wanted
+    sizes[list(unwanted)] = 0
+    keep = np.zeros(len(sizes), bool)
+    if wanted:
+        keep[list(wanted)] = True
+    elif instances is not None:
+        largest = np.argsort(sizes)[::-1][:instances]
+        keep[largest] = sizes[largest] > 0
+    else:
+        keep = sizes > _MINOR * sizes.max()
+    return keep[labels]
+
+
+def without_specks(plane: np.ndarray) -> np.ndarray:
+    """Removes the components of (H, W) bool that are small beside the largest: each would cost a box and a mask."""
+    labels, sizes = _components(plane)
+    return (sizes > _MINOR * sizes.max())[labels] if sizes.any() else plane
+
+
+def _labels_at(labels: np.ndarray, points: np.ndarray, spacing: Sequence[float], reach: float) -> set[int]:
+    """Labels under the points, or the nearest on the point's slice within ``reach`` mm."""
+    found: set[int] = set()
+    for point in np.rint(points).astype(int):
+        if ((point < 0) | (point >= labels.shape)).any():
+            continue
+        under = int(labels[tuple(point)])
+        if not under and reach > 0 and labels[point[0]].any():
+            plane = labels[point[0]]
+            distance, nearest = ndimage.distance_transform_edt(  # pyright: ignore[reportGeneralTypeIssues]
+                plane == 0, sampling=spacing[1:], return_indices=True
+            )
+            row, column = point[1:]
+            if distance[row, column] <= reach:
+                under = int(plane[tuple(nearest[:, row, column])])
+        if under:
+            found.add(under)
+    return found
+
+
+def steady_boxes(boxes: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Smooths single boxes over their neighbours with weights 1, 2, 1.
+
+    Args:
+        boxes: one (B, 4) array for each slice in order; only slices with one box whose neighbour has one box in
+            the same place (intersection over union above 0.6) are changed.
+    """
+    steady = [np.asarray(box, float) for box in boxes]
+    for index, box in enumerate(boxes):
+        if len(box) != 1:
+            continue
+        around = [boxes[n] for n in (index - 1, index + 1) if 0 <= n < len(boxes) and len(boxes[n]) == 1]
+        same = [other for other in around if box_iou(box[0], other[0]) > _STEADY_IOU]
+        if same:
+            steady[index] = (2 * box + sum(same)) / (2 + len(same))
+    return steady
+
+
+def box_iou(first: np.ndarray, second: np.ndarray) -> float:
+    """Intersection over union of two boxes (x0, y0, x1, y1)."""
+    size = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    shared = float(np.prod(np.maximum(size, 0)))
+    total = float(np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2])) - shared
+    return shared / total if total > 0 else 0.0
+
+
+def without_strays(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Removes the components of a mask that touch nothing of ``seeds`` or are small; both (N, H, W) bool."""
+    labels, sizes = _components(mask)
+    if not sizes.any():
+        return mask
+    keep = sizes > _MINOR * sizes.max()
+    keep &= np.bincount(labels[seeds], minlength=len(sizes)) > 0
+    keep[0] = False
+    return keep[labels]

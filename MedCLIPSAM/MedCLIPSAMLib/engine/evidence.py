@@ -1,0 +1,116 @@
+"""Results of the chain, with everything that led to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .volume import Frame
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: ``done`` of ``total`` slices of ``stage`` ("saliency", "embedding" or "mask")."""
+
+    prompt: str
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class SliceEvidence:
+    """One prompt on one slice of H x W pixels.
+
+    Attributes:
+        index: number of the slice in its stack.
+        saliency: (S, S) float32 on ``frame``; in 0..1, not stretched, for a method that knows absence.
+        frame: where on the slice the saliency is.
+        score: presence in 0..1, comparable between slices.
+        clues: what the score was made of, each in 0..1.
+        found: whether the structure is held to be on this slice.
+        boxes: (B, 4) float x0, y0, x1, y1 of the edges; 0 is the left edge of the first pixel of the slice, 1 its right.
+        mask: (H, W) bool.
+        segmenter_scores: (B,) what the segmenter thinks of its mask for each box.
+        edited: a person changed boxes or points.
+        seconds: time by stage.
+    """
+
+    index: int
+    saliency: np.ndarray
+    frame: Frame
+    score: float
+    clues: dict[str, float]
+    found: bool
+    boxes: np.ndarray
+    mask: np.ndarray
+    segmenter_scores: np.ndarray
+    edited: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def heat_map(self) -> np.ndarray:
+        """(H, W) float32: the saliency on the pixels of the slice, 0 outside the frame."""
+        return self.frame.restore(self.saliency, self.mask.shape)
+
+
+@dataclass(frozen=True)
+class SliceSummary:
+    """What remains of a slice after a run over the volume; fields as in `SliceEvidence`."""
+
+    index: int
+    score: float
+    clues: dict[str, float]
+    found: bool
+    boxes: np.ndarray
+    edited: bool
+
+
+@dataclass(frozen=True)
+class SegmentEvidence:
+    """One prompt on a volume.
+
+    Attributes:
+        mask: (K, J, I) bool, in the order of the volume's array.
+        slices: one summary for each slice of the run.
+        saliency_method, localizer: what was used.
+        seconds: time by stage.
+    """
+
+    name: str
+    mask: np.ndarray
+    slices: tuple[SliceSummary, ...]
+    saliency_method: str
+    localizer: str
+    seconds: dict[str, float]
+
+    @property
+    def found(self) -> bool:
+        """Whether the structure was found on any slice."""
+        return any(part.found for part in self.slices)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready account of the run, without the mask."""
+        return {
+            "name": self.name,
+            "found": self.found,
+            "slices_found": sum(part.found for part in self.slices),
+            "slices_searched": len(self.slices),
+            "voxels": int(np.count_nonzero(self.mask)),
+            "saliency": self.saliency_method,
+            "localize": self.localizer,
+            "seconds": {stage: round(value, 3) for stage, value in self.seconds.items()},
+            "slices": [
+                {
+                    "index": part.index,
+                    "score": round(part.score, 4),
+                    "clues": {name: round(value, 4) for name, value in part.clues.items()},
+                    "found": part.found,
+                    "boxes": np.round(part.boxes, 1).tolist(),
+                    "edited": part.edited,
+                }
+                for part in self.slices
+            ],
+        }

@@ -1,0 +1,158 @@
+"""From boxes and clicks to a mask of a slice, with the slice's embedding kept for the next change of a box."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cachetools
+import numpy as np
+
+from .localize import sample_points
+from .localize.components import label
+from .looking import Viewer
+from .prompt import Prompt
+from .sam.base import ImageEmbeddings, PromptableSegmenter
+from .sam.voting import combine
+
+_INSIDE = 0.5  # a pixel belongs to the structure above this probability
+_SAMPLED_POINTS = 5  # per component, where the prompt shows points instead of a box
+
+
+@dataclass(frozen=True)
+class _Clicks:
+    """Clicks on one slice: (n, 2) x, y in slice pixels and (n,) bool."""
+
+    xy: np.ndarray
+    positive: np.ndarray
+
+    @classmethod
+    def on(cls, index: int, positive: np.ndarray, negative: np.ndarray) -> _Clicks:
+        sides = [points[np.rint(points[:, 0]) == index] for points in (positive, negative)]
+        xy = np.concatenate(sides)[:, :0:-1]
+        return cls(xy, np.arange(len(xy)) < len(sides[0]))
+
+    def kept_by(self, mask: np.ndarray) -> int:
+        """How many clicks agree with (H, W) bool."""
+        limit = np.array(mask.shape[::-1]) - 1
+        x, y = np.clip(np.rint(self.xy).astype(int), 0, limit).T
+        return int((mask[y, x] == self.positive).sum())
+
+
+class Masker:
+    """Runs a segmenter on slices; image embeddings are computed once per slice."""
+
+    def __init__(self, viewer: Viewer, segmenter: PromptableSegmenter, voting: str | None, budget: int) -> None:
+        self._viewer = viewer
+        self._segmenter = segmenter
+        self._voting = voting
+        self._embeddings: cachetools.LRUCache[int, ImageEmbeddings] = cachetools.LRUCache(
+            budget, getsizeof=lambda embedding: embedding.nbytes
+        )
+
+    def embed(self, indices: Sequence[int]) -> None:
+        """Computes what is missing of the embeddings of the slices in ``indices``, in one batch."""
+        missing = [index for index in indices if index not in self._embeddings]
+        if missing:
+            made = self._segmenter.embed(self._viewer.pictures(missing, self._segmenter.image_size))
+            for row, index in enumerate(missing):
+                self._embeddings[index] = made.slice(row)
+
+    def mask(
+        self,
+        index: int,
+        boxes: np.ndarray,
+        coarse: np.ndarray,
+        prompt: Prompt,
+        positive: np.ndarray,
+        negative: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The mask that the chain gives: from boxes, from points sampled in the coarse mask, or both, and clicks.
+
+        Clicks go to the segmenter only where the mask without them disagrees with them, and only a mask that
+        agrees with more of them replaces it: a click on a right result changes nothing.
+
+        Args:
+            boxes: (B, 4) in slice pixels.
+            coarse: (H, W) bool that the boxes are drawn around.
+            positive, negative: (n, 3) slice, row, column.
+
+        Returns:
+            (H, W) bool, and (B,) scores of the segmenter.
+        """
+        clicks = _Clicks.on(index, positive, negative)
+        mask, scores = np.zeros(coarse.shape, bool), np.zeros(0)
+        if len(boxes):
+            sampled = None if prompt.visual == "box" else _sampled(coarse, boxes)
+            mask, scores = self._run(index, None if prompt.visual == "points" else boxes, sampled, None)
+        if clicks.kept_by(mask) == len(clicks.xy):
+            return mask, scores
+        corrected, corrected_scores = self._run(index, *_with_clicks(boxes, clicks))
+        better = clicks.kept_by(corrected) > clicks.kept_by(mask)
+        return (corrected, corrected_scores) if better else (mask, scores)
+
+    def decode(
+        self, index: int, boxes: np.ndarray, points: Sequence[tuple[float, float, bool]]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The mask for boxes and points (x, y, positive) as a person gave them."""
+        clicks = _Clicks(
+            np.array([point[:2] for point in points], float).reshape(-1, 2),
+            np.array([point[2] for point in points], bool),
+        )
+        if not len(boxes) and not clicks.positive.any():
+            return np.zeros(self._viewer.stack.array.shape[1:], bool), np.zeros(0)
+        return self._run(index, *_with_clicks(boxes, clicks))
+
+    def _run(
+        self, index: int, boxes: np.ndarray | None, points: np.ndarray | None, labels: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """One decoder call; boxes (B, 4), points (B, P, 2) in slice pixels, labels (B, P) or None for all positive."""
+        shape = self._viewer.stack.array.shape[1:]
+        if not (boxes is not None and len(boxes)) and points is None:
+            return np.zeros(shape, bool), np.zeros(0)
+        self.embed([index])
+        size, frame = self._segmenter.image_size, self._viewer.frame
+        if boxes is not None:  # their numbers count pixel edges, all other positions pixel centres
+            boxes = frame.points_to_frame(boxes.reshape(-1, 2) - 0.5, size).reshape(-1, 4)
+        if points is not None:
+            labels = np.ones(points.shape[:2], int) if labels is None else labels
+            points = frame.points_to_frame(points.reshape(-1, 2), size).reshape(points.shape)
+        made = self._segmenter.decode(
+            self._embeddings[index], boxes, points, labels, multimask=self._voting is not None
+        )
+        union = np.zeros(shape, bool)
+        for masks, scores in zip(made.masks, made.scores, strict=True):
+            if self._voting is None:
+                union |= frame.restore(masks[0], shape) > _INSIDE
+            else:
+                restored = np.stack([frame.restore(mask, shape) for mask in masks])
+                union |= combine(restored, scores, self._voting)
+        return union, made.scores.max(1)
+
+
+def _sampled(coarse: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """(B, P, 2) points in the component that each box is drawn around; P is the same for all boxes."""
+    labels, _ = label(coarse)
+    rows = []
+    for x0, y0, x1, y1 in np.rint(boxes).astype(int):
+        inside = labels[y0 : y1 + 1, x0 : x1 + 1]
+        largest = np.bincount(inside[inside > 0]).argmax() if inside.any() else 0
+        points = sample_points(inside == largest, _SAMPLED_POINTS) + np.array([x0, y0])
+        rows.append(np.resize(points, (_SAMPLED_POINTS, 2)))  # a component of few pixels repeats them
+    return np.stack(rows)
+
+
+def _with_clicks(boxes: np.ndarray, clicks: _Clicks) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Gives every box the positive clicks that lie in it or nearest to it, and all negative ones.
+
+    All boxes of one call must have as many points: those with fewer are filled up with points labelled -1.
+    """
+    if not len(clicks.xy):
+        return boxes, None, None
+    if not len(boxes):
+        return None, clicks.xy[None], clicks.positive[None].astype(int)
+    outside = np.maximum(boxes[None, :, :2] - clicks.xy[:, None], clicks.xy[:, None] - boxes[None, :, 2:])
+    owner = np.linalg.norm(np.maximum(outside, 0), axis=2).argmin(1)
+    mine = (owner == np.arange(len(boxes))[:, None]) | ~clicks.positive
+    labels = np.where(mine, clicks.positive.astype(int), -1)
+    return boxes, np.broadcast_to(clicks.xy, (len(boxes), *clicks.xy.shape)), labels

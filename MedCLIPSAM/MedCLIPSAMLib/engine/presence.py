@@ -1,0 +1,72 @@
+"""Is the structure on this slice? Scores that can be compared between slices, decided along the axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from scipy import ndimage
+from skimage.filters import apply_hysteresis_threshold
+from torch import Tensor
+from torch.nn import functional as F
+
+from .saliency import SaliencyBatch, TextQuery
+
+# Against these a text is weighed by a model that has no answer of its own to "is it there?".
+NEUTRAL_TEXTS = ("a medical image", "background", "other tissue", "an unrelated organ", "nothing abnormal")
+HIGH, LOW = 0.5, 0.3
+_GAP_MM = 10.0  # a hole this short between slices that show the structure is filled
+_RUN_MM = 6.0  # a run shorter than this is not believed, in a stack thick enough to judge
+_LOGIT_SCALE = 100.0  # CLIP's own, at which its softmax over texts was trained
+
+
+def slice_clues(batch: SaliencyBatch, images: Tensor, query: TextQuery, neutral: Tensor) -> list[dict[str, float]]:
+    """Clues of N slices, each in 0..1.
+
+    "contrast": softmax of the image over the text, its contrast wordings and neutral texts. "concentration": how far
+    the map is from even, 1 - entropy / log(pixels). "presence": the model's own answer, where it has one.
+
+    Args:
+        images: (N, D) image features of length 1.
+        neutral: (M, D) features of `NEUTRAL_TEXTS` of length 1.
+    """
+    if batch.presence is not None:
+        return [{"presence": float(value)} for value in batch.presence]
+    texts = torch.cat([query.target[None], query.contrast, neutral])
+    contrast = (_LOGIT_SCALE * images @ texts.T).softmax(1)[:, 0]
+    share = batch.maps.flatten(1).double().clamp(min=0)
+    share = share / share.sum(1, keepdim=True).clamp(min=1e-12)
+    concentration = 1 + torch.special.xlogy(share, share).sum(1) / math.log(share.shape[1])
+    return [
+        {"contrast": float(first), "concentration": float(second)}
+        for first, second in zip(contrast, concentration, strict=True)
+    ]
+
+
+def unit(features: Tensor) -> Tensor:
+    """(N, D) scaled to length 1."""
+    return F.normalize(features, dim=1)
+
+
+def score(clues: Mapping[str, float]) -> float:
+    """The geometric mean of the clues: every one of them can veto."""
+    return float(np.exp(np.mean(np.log(np.maximum(list(clues.values()), 1e-6)))))
+
+
+def present(scores: np.ndarray, spacing: float) -> np.ndarray:
+    """Decides for neighbouring slices together: (N,) scores -> (N,) bool.
+
+    Hysteresis (a slice above `LOW` counts when it continues one above `HIGH`), short runs dropped, short gaps filled.
+
+    Args:
+        scores: of slices in their order along the axis.
+        spacing: mm between them.
+    """
+    found = apply_hysteresis_threshold(np.asarray(scores, float), LOW, HIGH)
+    gap, run = (max(1, round(length / spacing)) for length in (_GAP_MM, _RUN_MM))
+    if len(found) > 2 * run:
+        found = ndimage.binary_opening(np.pad(found, run, mode="edge"), np.ones(run))[run:-run]
+    # Padded, so that nothing is filled between an organ and the end of the stack.
+    return ndimage.binary_closing(np.pad(found, gap), np.ones(gap + 1))[gap:-gap]

@@ -1,0 +1,90 @@
+"""Saliency as similarity of image cells with the text, for models whose cells are aligned with texts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..clip.base import DenseImageTextModel, ImageTextModel
+from ..errors import Cancelled, InputError
+from .base import SaliencyBatch, TextQuery
+
+_SHARPNESS = 15.0  # the factor of cosines in the softmax that the model was trained with
+_NOTHING = 3.0  # the logit of "none of these texts" in that softmax
+_SAME = 0.6  # an anchor less near to the target than this is not what the target means
+_PEAK_CELLS = 8  # the smallest organ that the model was trained to report has about this many cells
+
+
+class Dense:
+    """Probability that a cell shows what the text says, and not what any rival text says.
+
+    The map is the geometric mean of two answers the model was trained for: the sigmoid "does this cell show it?"
+    and the share of the text in a softmax over the rivals (contrast wordings and the model's anchors) and
+    "nothing of these". It is not stretched: a map of an absent organ is low everywhere.
+    """
+
+    name: ClassVar[str] = "dense"
+    localizer: ClassVar[str] = "kmeans"
+    absolute: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        self._anchors: tuple[ImageTextModel, Tensor] | None = None
+
+    def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, 1 + cells, D); InputError if the model's cells are not aligned with texts."""
+        if not hasattr(model, "look"):
+            raise InputError(f"The model {model.name} has no dense features: choose the saliency method 'm2ib'.")
+        return cast(DenseImageTextModel, model).look(pixels)
+
+    def explain(
+        self,
+        model: ImageTextModel,
+        prepared: Tensor,
+        query: TextQuery,
+        slices: Sequence[int] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> SaliencyBatch:
+        """(N, 1 + cells, D) -> maps of probabilities; ``information`` is the area in cells."""
+        dense = cast(DenseImageTextModel, model)
+        rivals = self._rivals(dense, query)
+        maps, presence = [], []
+        for features in prepared:  # one at a time: half precision is kept, float32 is computed
+            if cancelled is not None and cancelled():
+                raise Cancelled("Saliency was cancelled.")
+            cosine = features.float() @ torch.cat([query.target[None], rivals]).T
+            cells = cosine[1:]
+            nothing = torch.full_like(cells[:, :1], _NOTHING)
+            share = torch.cat([_SHARPNESS * cells, nothing], 1).softmax(1)[:, 0]
+            maps.append((dense.dense_logits(cells[:, 0]).sigmoid() * share).sqrt())
+            presence.append(dense.presence_logits(cosine[0, 0]).sigmoid())
+        cells = torch.stack(maps)
+        peak = cells.topk(_PEAK_CELLS, dim=1).values.mean(1)
+        side = math.isqrt(cells.shape[1])
+        enlarged = F.interpolate(cells.view(-1, 1, side, side), (model.image_size,) * 2, mode="bilinear")
+        return SaliencyBatch(enlarged[:, 0], cells.sum(1), (peak * torch.stack(presence)).sqrt())
+
+    def __call__(
+        self,
+        model: ImageTextModel,
+        pixels: Tensor,
+        query: TextQuery,
+        slices: Sequence[int] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> SaliencyBatch:
+        return self.explain(model, self.prepare(model, pixels), query, slices, cancelled)
+
+    def _rivals(self, model: DenseImageTextModel, query: TextQuery) -> Tensor:
+        """(R, D) of length 1: the contrast wordings, and the anchors that mean another part of the body."""
+        if self._anchors is None or self._anchors[0] is not model:
+            self._anchors = (model, F.normalize(model.encode_text(list(model.anchors)), dim=1))
+        anchors, parts = self._anchors[1], list(model.anchors.values())
+        nearness = anchors @ query.target
+        nearest = int(nearness.argmax())
+        meant = parts[nearest] if nearness[nearest] > _SAME else frozenset()
+        others = [number for number, covered in enumerate(parts) if not covered & meant]
+        return torch.cat([query.contrast, anchors[others]])

@@ -1,0 +1,191 @@
+"""The chain around the models: presence, points, edits, caches, cancellation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from MedCLIPSAMLib.engine.errors import Cancelled, InputError
+from MedCLIPSAMLib.engine.prompt import Point, Prompt
+from MedCLIPSAMLib.engine.session import Session
+from MedCLIPSAMLib.engine.settings import Settings
+from MedCLIPSAMLib.engine.volume import Volume, Window
+
+from .fakes import GreyClip, GreySegmenter
+
+BRIGHT = Prompt("bright", ("bright",))
+WINDOW = Window(0, 255)
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
+
+
+@pytest.fixture
+def scene() -> tuple[Volume, np.ndarray, np.ndarray]:
+    """A body of 80 with two bright bars on slices 5 to 14 of 20; masks of the left and right bar."""
+    array = np.zeros((20, 96, 96), np.int16)
+    array[:, 8:88, 8:88] = 80
+    left, right = np.zeros(array.shape, bool), np.zeros(array.shape, bool)
+    left[5:15, 30:60, 20:40] = True
+    right[5:15, 30:60, 56:76] = True
+    array[left | right] = 200
+    return Volume(array, np.diag([-2.0, -2.0, 3.0, 1.0]), "other", "bars"), left, right
+
+
+def session(volume: Volume, **choices) -> Session:
+    return Session(volume, GreyClip(), GreySegmenter(), Settings(window=WINDOW, **choices))
+
+
+def test_finds_both_bars_and_only_where_they_are(scene):
+    volume, left, right = scene
+    evidence = session(volume).segment(BRIGHT)
+    assert [part.index for part in evidence.slices if part.found] == list(range(5, 15))
+    assert dice(evidence.mask, left | right) > 0.95
+    assert evidence.found
+    assert evidence.summary["slices_found"] == 10
+
+
+def test_absent_structure_is_not_found(scene):
+    evidence = session(scene[0]).segment(Prompt("white", ("white",)))
+    assert not evidence.found
+    assert not evidence.mask.any()
+    assert max(part.score for part in evidence.slices) < 0.3
+
+
+def test_slicewise_draws_on_every_slice(scene):
+    evidence = session(scene[0], slicewise=True, localize="threshold").segment(BRIGHT)
+    assert all(len(part.boxes) == 1 for part in evidence.slices), "the published scripts draw one box everywhere"
+    assert evidence.slices[0].boxes.tolist() == [[0, 0, 95, 95]], "the whole slice where nothing stands out"
+
+
+def test_a_gap_and_a_flash(scene):
+    volume, _left, _right = scene
+    array = volume.array.copy()
+    array[9][array[9] == 200] = 80  # one slice of artefact inside the organ
+    array[18, 30:60, 20:40] = 200  # one slice alone
+    evidence = session(Volume(array, volume.ijk_to_ras, "other", "gap")).segment(BRIGHT)
+    assert [part.index for part in evidence.slices if part.found] == [5, 6, 7, 8, 10, 11, 12, 13, 14]
+
+
+def test_instances_limits_the_parts(scene):
+    volume, left, right = scene
+    array = volume.array.copy()
+    array[right & ~np.roll(right, 3, 1)] = 80  # the right bar is now the smaller
+    evidence = session(Volume(array, volume.ijk_to_ras, "other", "one")).segment(
+        Prompt("bright", ("bright",), instances=1)
+    )
+    assert dice(evidence.mask, left) > 0.95
+
+
+def ras(volume: Volume, kji: tuple[int, int, int]) -> tuple[float, ...]:
+    return tuple(volume.ijk_to_ras[:3] @ (kji[2], kji[1], kji[0], 1))
+
+
+@pytest.mark.parametrize("place", [(6, 45, 66), (10, 40, 60), (14, 45, 80)])
+def test_a_click_says_which_and_is_followed(scene, place):
+    volume, _, right = scene
+    prompt = Prompt("bright", ("bright",), points=(Point(ras(volume, place)),))
+    mask = session(volume).segment(prompt).mask.copy()
+    if place[2] == 80:  # beside the bar: its own slice may hold what was clicked
+        mask[place[0]] &= right[place[0]]
+    assert dice(mask, right) > 0.95
+
+
+def test_a_negative_click_removes_one_part(scene):
+    volume, _left, right = scene
+    prompt = Prompt("bright", ("bright",), points=(Point(ras(volume, (10, 45, 30)), positive=False),))
+    assert dice(session(volume).segment(prompt).mask, right) > 0.95
+
+
+def test_a_click_on_a_right_result_changes_nothing(scene):
+    volume, _left, _ = scene
+    one = Prompt("bright", ("bright",), points=(Point(ras(volume, (10, 45, 30))),))
+    two = Prompt("bright", ("bright",), points=(*one.points, Point(ras(volume, (8, 40, 30)))))
+    assert np.array_equal(session(volume).segment(one).mask, session(volume).segment(two).mask)
+
+
+def test_a_click_outside_of_the_volume_is_refused(scene):
+    with pytest.raises(InputError, match="outside"):
+        session(scene[0]).segment(Prompt("bright", ("bright",), points=(Point((500, 0, 0)),)))
+
+
+def test_preview_and_edit(scene):
+    volume, left, right = scene
+    chain = session(volume)
+    seen = chain.preview(10, BRIGHT)
+    assert seen.found
+    assert dice(seen.mask, (left | right)[10]) > 0.95
+    assert seen.heat_map().shape == (96, 96)
+    assert seen.heat_map()[left[10]].mean() > 0.9 > seen.heat_map()[~(left | right)[10]].mean()
+    embedded = chain.segmenter.embedded
+    edited = chain.edit(10, BRIGHT, boxes=np.array([[20, 30, 39, 59]]))
+    assert chain.segmenter.embedded == embedded, "a changed box needs no new embedding"
+    assert dice(edited.mask, left[10]) > 0.95
+    evidence = chain.segment(BRIGHT)
+    assert np.array_equal(evidence.mask[10], edited.mask), "a correction survives a run over the volume"
+    assert [part.index for part in evidence.slices if part.edited] == [10]
+    chain.forget_edits(BRIGHT)
+    assert dice(chain.segment(BRIGHT).mask[10], (left | right)[10]) > 0.95
+
+
+def test_edit_by_clicks_and_its_errors(scene):
+    chain = session(scene[0])
+    wiped = chain.edit(10, BRIGHT, points=[(30, 45, False)])
+    assert not wiped.mask[45, 30]
+    with pytest.raises(InputError, match="area"):
+        chain.edit(10, BRIGHT, boxes=np.array([[20, 30, 20, 50]]))
+
+
+def test_a_second_run_looks_and_embeds_nothing_twice(scene):
+    chain = session(scene[0])
+    chain.segment(BRIGHT)
+    looked, embedded = chain.clip.looked, chain.segmenter.embedded
+    chain.segment(Prompt("again", ("bright", "bright")))
+    assert (chain.clip.looked, chain.segmenter.embedded) == (looked, embedded)
+    assert (looked, embedded) == (20, 10), "every slice is looked at once, only those with a box are embedded"
+
+
+def test_slices_keep_their_numbers(scene):
+    evidence = session(scene[0]).segment(BRIGHT, slices=range(8, 12))
+    assert [part.index for part in evidence.slices] == [8, 9, 10, 11]
+    assert np.flatnonzero(evidence.mask.any((1, 2))).tolist() == [8, 9, 10, 11]
+    with pytest.raises(InputError, match="Slice 20"):
+        session(scene[0]).segment(BRIGHT, slices=[20])
+
+
+@pytest.mark.parametrize("axis", ["coronal", "sagittal"])
+def test_other_axes_give_the_same_object(scene, axis):
+    volume, left, right = scene
+    assert dice(session(volume, axis=axis).segment(BRIGHT).mask, left | right) > 0.9
+
+
+def test_progress_and_cancel(scene):
+    reports = []
+    session(scene[0]).segment(BRIGHT, progress=reports.append)
+    assert [(r.stage, r.done, r.total) for r in reports][-1] == ("mask", 10, 10)
+    assert reports[0].stage == "saliency"
+    calls = iter([False, False, True])
+    with pytest.raises(Cancelled):
+        session(scene[0]).segment(BRIGHT, cancelled=lambda: next(calls))
+
+
+@pytest.mark.parametrize("voting", ["best", "average", "weighted", "staple"])
+def test_several_masks_are_combined(scene, voting):
+    volume, left, right = scene
+    assert dice(session(volume, voting=voting).segment(BRIGHT).mask, left | right) > 0.95
+
+
+@pytest.mark.parametrize("visual", ["points", "both"])
+def test_other_visual_prompts_mark_the_same_place(scene, visual):
+    volume, left, right = scene
+    evidence = session(volume).segment(Prompt("bright", ("bright",), visual=visual))
+    inside = np.count_nonzero(evidence.mask & (left | right)) / np.count_nonzero(evidence.mask)
+    assert inside > 0.6
+
+
+def test_unknown_choices_are_refused(scene):
+    with pytest.raises(InputError, match="localisation"):
+        session(scene[0], localize="guess")
+    with pytest.raises(InputError, match="saliency"):
+        session(scene[0], saliency="guess")
