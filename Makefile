@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: setup demo test lint
+.PHONY: setup demo test lint quickstart-model
 
 setup: $(INSTALLED)
 
@@ -26,3 +26,12 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+# Trains the built-in CLIP anew. CLINICAL: folder with the labelled CTs; HEADS: templates of Debian's mricron-data.
+HEADS := /usr/share/mricron/templates
+MINUTES := 140
+
+quickstart-model: $(INSTALLED)
+	@test -n "$(CLINICAL)" || { echo "Name the folder with the labelled CTs: make quickstart-model CLINICAL=FOLDER"; exit 2; }
+	cd tools && ../$(BIN)/python -m quickstart.train --clinical "$(abspath $(CLINICAL))" --heads "$(HEADS)" \
+		--minutes $(MINUTES) --out ../MedCLIPSAM/Resources/QuickStart

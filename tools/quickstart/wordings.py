@@ -1,0 +1,116 @@
+"""How people write an anatomical term: templates, filler words, texts about nothing that was seen."""
+
+from __future__ import annotations
+
+import random
+
+from .terms import Term
+
+# Texts that no training image shows: the answer is "not here" everywhere.
+UNSEEN = (
+    "uterus; prostate; bladder; urinary bladder; ovary; eye; eyeball; orbit; optic nerve; thyroid; trachea; tumour;"
+    " tumor; lesion; cyst; metastasis; hemorrhage; haematoma; stroke; infarct; abscess; fracture; knee; meniscus;"
+    " femur; hip joint; humerus; shoulder; tooth; teeth; mandible; breast; nodule; stent; catheter; pacemaker;"
+    " implant; fetus; placenta; retina; polyp; cat; dog; car; bicycle; tree; house; table; nothing; unknown thing;"
+    " hello world; banana; lymph node; oedema; effusion; pneumonia; emphysema; aneurysm; thrombus; calcification;"
+    " cartilage of the knee; ligament; tendon; wrist; hand; finger; foot; ankle; elbow; ear; nose; sinus; tongue;"
+    " parotid gland; larynx; vocal cords; appendix; hernia; wall; window; computer; river; mountain; music"
+)
+UNSEEN_TEXTS = tuple(text.strip() for text in UNSEEN.split(";"))
+
+TEMPLATES = tuple(
+    line.strip()
+    for line in """
+    {} | the {} | {} | the {} | a {} | an image of the {} | an axial slice showing the {} | a medical image of the {}
+    | {} region | segment the {} | segment {} | {} segmentation | a ct slice showing the {} | an mr slice showing {}
+    | a computed tomography image of the {} | an axial {} slice | medical image showing {} | {}, axial ct
+    | a t1-weighted mri of the {} | this image contains the {} | {} on ct | {} on mri | {} in this scan
+    | find the {} | show me the {} | where is the {}? | outline the {} | contour of the {} | delineate {}
+    | please segment the {} | please mark the {} | highlight the {} | mask of the {} | the patient's {} | normal {}
+    | a scan of the {} | the {} on an abdominal ct | the {} on a {modality} image | {} visible in the slice
+    | boundary of the {} | a picture of a {} | radiology image with {} | the entire {} | all of the {} | {} only
+    | locate {} | annotate the {} | i want the {} | can you see the {} | healthy {} | enlarged {} | {} with contrast
+    | contrast enhanced {} | axial view of the {} | the {} of this patient | a {modality} showing the {}
+    | {} in {modality} | volume of the {} | extract the {} | the {} is visible | {} structure
+    | the {} area
+    | anatomical region: {} | {plane} {modality} of the {} | {plane} slice through the {}
+    | {} ({modality}) | {modality} {}
+    """.replace("\n", " ").split("|")
+)
+_FILLER_TEXT = """
+    please now here this that with and on in of for patient scan slice image axial coronal sagittal study exam
+    series clear visible shown seen entire complete adult male female human normal clinical diagnostic portal
+    venous arterial phase contrast enhanced weighted sequence thin thick high low resolution quality good routine
+    whole body anatomical structure organ region area view section level my our their its one single any some
+"""
+FILLERS = _FILLER_TEXT.split()
+MODALITIES = (
+    "ct",
+    "mri",
+    "mr",
+    "ct scan",
+    "computed tomography",
+    "mr scan",
+    "t1 mri",
+    "t2 mri",
+    "magnetic resonance",
+)
+PLANES = ("axial", "transverse", "cross-sectional", "coronal", "sagittal")
+# Wordings kept out of training, for the report on free wording.
+HELD_OUT = {
+    "liver": (
+        "where can I see the liver",
+        "liver organ on this tomography",
+        "the hepatic region of the patient",
+        "draw around the liver for me",
+        "Liver, venous phase abdominal CT",
+        "outline of hepatic parenchyma please",
+        "a transverse section through the liver",
+        "the patient has a normal liver",
+        "hepatic volume",
+        "the gland that produces bile",
+    ),
+    "spleen": (
+        "where can I see the spleen",
+        "spleen organ on this tomography",
+        "the splenic region of the patient",
+        "draw around the spleen for me",
+        "Spleen, venous phase abdominal CT",
+        "outline of splenic parenchyma please",
+        "a transverse section through the spleen",
+        "the patient has a normal spleen",
+        "splenic volume",
+        "lymphoid organ in the left upper abdomen",
+    ),
+}
+
+
+def _letters(rng: random.Random) -> str:
+    return "".join(rng.choice("aeioubcdfghklmnprstvxyz") for _ in range(rng.randint(3, 8)))
+
+
+def write_text(term: Term, rng: random.Random) -> str:
+    """A random wording of ``term``: a noun in a template or a phrase, with filler words and slips of the pen."""
+    if term.phrases and rng.random() < 0.25:
+        text = rng.choice(term.phrases)
+        if rng.random() < 0.3:
+            text = "the " + text.removeprefix("the ")
+    else:
+        template = rng.choice(TEMPLATES)
+        template = template.replace("{modality}", rng.choice(MODALITIES)).replace("{plane}", rng.choice(PLANES))
+        text = template.format(rng.choice(term.nouns[:2] if rng.random() < 0.4 else term.nouns))
+    words = text.split()
+    if rng.random() < 0.3:
+        for _ in range(rng.randint(1, 4)):
+            word = _letters(rng) if rng.random() < 0.25 else rng.choice(FILLERS)
+            # Only at the ends, so that a noun of several words stays whole.
+            words.insert(rng.choice((0, len(words))), word)
+    return " ".join(words)
+
+
+def write_unseen(rng: random.Random) -> str:
+    """A text about nothing that the training images show: other anatomy, everyday words or random letters."""
+    letters = " ".join(_letters(rng) for _ in range(rng.randint(1, 3)))
+    noun = letters if rng.random() < 0.3 else rng.choice(UNSEEN_TEXTS)
+    text = rng.choice(TEMPLATES).replace("{modality}", rng.choice(MODALITIES)).replace("{plane}", rng.choice(PLANES))
+    return text.format(noun)
