@@ -1,0 +1,98 @@
+"""Where a segment came from, kept in its tags so that it travels with scenes and .seg.nrrd files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime, timezone
+from typing import Any
+
+import vtk
+
+from .. import __version__
+from ..engine.errors import MedCLIPSAMError
+from ..engine.prompt import Prompt, PromptSet
+
+_PREFIX = "MedCLIPSAM."
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """A model which took part: its role ("clip" or "segmenter"), its name and the SHA-256 of its weights."""
+
+    role: str
+    name: str
+    checksum: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a segment was made. Nothing of the patient is in it.
+
+    Attributes:
+        prompt: what was asked for.
+        found: whether the structure was found; the segment is empty if not.
+        slices_found, slices_searched: on how many of the searched slices it was found.
+        models: the models that were used.
+        settings: all other choices, values which JSON can hold.
+        version: of this package.
+        created: time in UTC, ISO 8601.
+    """
+
+    prompt: Prompt
+    found: bool
+    slices_found: int = 0
+    slices_searched: int = 0
+    models: tuple[ModelUse, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    version: str = __version__
+    created: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
+
+    def to_tags(self) -> dict[str, str]:
+        """A tag for each attribute; values are JSON in ASCII without the "|" that separates tags in files."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)} | {
+            "prompt": json.loads(PromptSet((self.prompt,)).to_json()),
+            "models": [asdict(model) for model in self.models],
+            "settings": dict(self.settings),
+        }
+        # In JSON a "|" can only stand inside a text, where its escape means the same.
+        return {_PREFIX + name: json.dumps(value).replace("|", "\\u007c") for name, value in values.items()}
+
+    @classmethod
+    def from_tags(cls, tags: Mapping[str, str]) -> Provenance:
+        """The inverse of `to_tags`; other tags are passed over.
+
+        Raises:
+            ValueError: a tag is missing or damaged.
+        """
+        try:
+            values = {name: json.loads(tags[_PREFIX + name]) for name in _names()}
+            (values["prompt"],) = PromptSet.from_json(json.dumps(values["prompt"]))
+            values["models"] = tuple(ModelUse(**model) for model in values["models"])
+        except (KeyError, TypeError, ValueError, MedCLIPSAMError) as error:
+            raise ValueError(f"The provenance tags are incomplete or damaged ({error}).") from None
+        return cls(**values)
+
+
+def write_provenance(segment: Any, provenance: Provenance) -> None:
+    """Put `provenance` into the tags of a vtkSegment, in place of an earlier one."""
+    for name, value in provenance.to_tags().items():
+        segment.SetTag(name, value)
+
+
+def read_provenance(segment: Any) -> Provenance | None:
+    """The provenance of a vtkSegment, None where this package did not make it or its tags are damaged."""
+    tags = {}
+    for name in _names():
+        value = vtk.reference("")
+        if segment.GetTag(_PREFIX + name, value):
+            tags[_PREFIX + name] = str(value)
+    try:
+        return Provenance.from_tags(tags)
+    except ValueError:
+        return None
+
+
+def _names() -> list[str]:
+    return [item.name for item in fields(Provenance)]

@@ -1,0 +1,214 @@
+"""Masks into a segmentation node, exactly on the voxels of the volume they were made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import slicer
+
+from ..engine.errors import InputError
+from .geometry import ijk_to_ras, to_world
+from .labelmap import labelmap_array, labelmap_mask, labelmap_matrix, make_labelmap
+from .provenance import Provenance, read_provenance, write_provenance
+from .terminology import find_term
+
+
+def create_segmentation(volume_node: Any, name: str | None = None) -> Any:
+    """A new, empty vtkMRMLSegmentationNode on the grid of `volume_node` and under the same transform."""
+    name = name or f"{volume_node.GetName()} segmentation"
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", slicer.mrmlScene.GenerateUniqueName(name))
+    node.CreateDefaultDisplayNodes()
+    _place(node, volume_node)
+    return node
+
+
+def write_segment(
+    segmentation_node: Any,
+    volume_node: Any,
+    mask: np.ndarray,
+    name: str,
+    *,
+    segment_id: str | None = None,
+    provenance: Provenance | None = None,
+) -> str:
+    """Add a segment, or replace the voxels of one; the other segments are not touched.
+
+    A new segment gets the coded meaning and colour of 3D Slicer's terminology where `name` is in it. A
+    replaced one keeps its name, colour and meaning, which the user may have changed.
+
+    Args:
+        segmentation_node: vtkMRMLSegmentationNode. While it has no segments, it is moved to the grid and
+            under the transform of the volume; afterwards it stays where it is.
+        volume_node: the volume that `mask` belongs to.
+        mask: (K, J, I) bool; all False makes an empty segment.
+        name: of a new segment; a number is appended where another segment has that name.
+        segment_id: of the segment to replace, None to add one.
+        provenance: put into the tags of the segment.
+
+    Returns:
+        The ID of the segment.
+
+    Raises:
+        InputError: the mask has not the volume's shape, there is no such segment, the segments are
+            surfaces, or a transform above one of the nodes is not linear.
+    """
+    shape = volume_node.GetImageData().GetDimensions()[::-1]
+    if mask.shape != shape:
+        raise InputError(
+            f"The mask has the shape {mask.shape} and {volume_node.GetName()} {shape}; make it of that volume."
+        )
+    labelmap = make_labelmap(_place(segmentation_node, volume_node), mask)
+    segmentation = segmentation_node.GetSegmentation()
+    if segment_id is None:
+        segment = _new_segment(segmentation, name)
+        segment.AddRepresentation(_binary(), labelmap)
+    else:
+        segment = _segment(segmentation_node, segment_id)
+        had_surfaces = _has_surfaces(segmentation)
+        _replace_labelmap(segmentation, segment_id, labelmap)
+        if had_surfaces:
+            _make_surfaces(segmentation)
+    if provenance is not None:
+        write_provenance(segment, provenance)
+    if segment_id is None:
+        segmentation.AddSegment(segment)
+    return str(segmentation.GetSegmentIdBySegment(segment))
+
+
+def read_segment(segmentation_node: Any, volume_node: Any, segment_id: str) -> np.ndarray:
+    """(K, J, I) bool: the voxels of `volume_node` that a segment covers, resampled where grids differ.
+
+    Raises:
+        InputError: there is no such segment.
+    """
+    _segment(segmentation_node, segment_id)
+    array = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation_node, segment_id, volume_node)
+    return array.astype(bool)
+
+
+def find_segment(segmentation_node: Any, name: str) -> str | None:
+    """ID of the segment which this package made for the prompt `name`, None if there is none.
+
+    A segment of that name which the user drew is never found, so that a run cannot replace it.
+    """
+    segmentation = segmentation_node.GetSegmentation()
+    for index in range(segmentation.GetNumberOfSegments()):
+        provenance = read_provenance(segmentation.GetNthSegment(index))
+        if provenance is not None and provenance.prompt.name.casefold() == name.casefold():
+            return str(segmentation.GetNthSegmentID(index))
+    return None
+
+
+class LiveSegment:
+    """Changes some voxels of a segment at a time, so that it grows in the views while slices are computed.
+
+    Until `finish`, the segment has a label map of its own, as large as the volume, and no 3D surface.
+
+    Args:
+        segmentation_node, volume_node, segment_id: a segment that `write_segment` made for this volume.
+
+    Raises:
+        InputError: there is no such segment, or a transform above one of the nodes is not linear.
+    """
+
+    def __init__(self, segmentation_node: Any, volume_node: Any, segment_id: str) -> None:
+        self._segment = _segment(segmentation_node, segment_id)
+        self._segmentation = segmentation_node.GetSegmentation()
+        self._segment_id = segment_id
+        self._shape = volume_node.GetImageData().GetDimensions()[::-1]
+        self._had_surfaces = _has_surfaces(self._segmentation)
+        matrix = _place(segmentation_node, volume_node)
+        mask = read_segment(segmentation_node, volume_node, segment_id)
+        self._labelmap = self._attached(make_labelmap(matrix, mask, cropped=False))
+
+    def update(self, region: Any, mask: np.ndarray) -> None:
+        """Set voxels.
+
+        Args:
+            region: what NumPy takes as an index of (K, J, I), such as a slice number or a tuple of slices.
+            mask: bool, of the shape of that region.
+        """
+        stored = self._segment.GetRepresentation(_binary())
+        if stored is not self._labelmap:  # saving has merged it with the label maps of other segments
+            kept = labelmap_mask(stored, self._segment.GetLabelValue(), self._shape)
+            self._labelmap = self._attached(make_labelmap(labelmap_matrix(stored), kept, cropped=False))
+        labelmap_array(self._labelmap)[region] = mask
+        self._labelmap.GetPointData().GetScalars().Modified()
+        self._labelmap.Modified()
+        self._segment.Modified()
+
+    def finish(self) -> None:
+        """Shrink the label map to the segment, as 3D Slicer keeps it, and remake 3D surfaces."""
+        stored = self._segment.GetRepresentation(_binary())
+        if stored is self._labelmap:
+            self._attached(make_labelmap(labelmap_matrix(stored), labelmap_array(stored).astype(bool)))
+        if self._had_surfaces:
+            _make_surfaces(self._segmentation)
+
+    def _attached(self, labelmap: Any) -> Any:
+        _replace_labelmap(self._segmentation, self._segment_id, labelmap)
+        return labelmap
+
+
+def _binary() -> str:
+    return slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
+
+
+def _segment(segmentation_node: Any, segment_id: str) -> Any:
+    segment = segmentation_node.GetSegmentation().GetSegment(segment_id)
+    if segment is None:
+        raise InputError(f"{segmentation_node.GetName()} has no segment {segment_id}; choose another.")
+    return segment
+
+
+def _place(segmentation_node: Any, volume_node: Any) -> np.ndarray:
+    """(4, 4) IJK of the volume to the segmentation's own RAS; an empty one is moved to the volume."""
+    segmentation = segmentation_node.GetSegmentation()
+    if segmentation.GetNumberOfSegments() == 0:
+        to_world(volume_node)  # refuses a non-linear transform before anything changes
+        segmentation_node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+        segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
+        segmentation.SetSourceRepresentationName(_binary())
+    elif segmentation.GetSourceRepresentationName() != _binary():
+        raise InputError(f"{segmentation_node.GetName()} holds surfaces; choose another segmentation.")
+    world_to_segmentation = to_world(segmentation_node)
+    if segmentation_node.GetTransformNodeID() == volume_node.GetTransformNodeID():
+        return ijk_to_ras(volume_node)  # exact: no product with an inverse
+    return np.linalg.solve(world_to_segmentation, to_world(volume_node) @ ijk_to_ras(volume_node))
+
+
+def _new_segment(segmentation: Any, name: str) -> Any:
+    taken = {segmentation.GetNthSegment(i).GetName() for i in range(segmentation.GetNumberOfSegments())}
+    names = (name if number == 1 else f"{name} {number}" for number in range(1, len(taken) + 2))
+    segment = slicer.vtkSegment()
+    segment.SetName(next(free for free in names if free not in taken))
+    segment.SetNameAutoGenerated(False)
+    term = find_term(name)
+    if term is not None:
+        segment.SetTag(segment.GetTerminologyEntryTagName(), term.entry)
+        if term.colour is not None:
+            segment.SetColor(term.colour)
+            segment.SetColorAutoGenerated(False)
+    return segment
+
+
+def _replace_labelmap(segmentation: Any, segment_id: str, labelmap: Any) -> None:
+    """Give a segment a label map of its own; 3D surfaces, which it makes out of date, are lost."""
+    segment = segmentation.GetSegment(segment_id)
+    segmentation.SeparateSegmentLabelmap(segment_id)
+    segment.SetLabelValue(1)
+    segment.AddRepresentation(_binary(), labelmap)
+    segment.Modified()
+
+
+def _has_surfaces(segmentation: Any) -> bool:
+    return bool(segmentation.ContainsRepresentation(_surface()))
+
+
+def _make_surfaces(segmentation: Any) -> None:
+    segmentation.CreateRepresentation(_surface(), True)
+
+
+def _surface() -> str:
+    return slicer.vtkSegmentationConverter.GetClosedSurfaceRepresentationName()

@@ -1,0 +1,323 @@
+"""Reading image files into volume nodes, and sharing voxels with the engine."""
+
+from __future__ import annotations
+
+import gc
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import slicer
+from nilearn.datasets import load_mni152_template
+from pydicom import dcmread
+from pydicom.uid import generate_uid
+
+from MedCLIPSAMLib.engine.errors import InputError
+from MedCLIPSAMLib.engine.volume import Volume
+from MedCLIPSAMLib.scene import volumes
+from MedCLIPSAMLib.scene.volumes import node_from_volume, read_volume, volume_from_node
+
+from . import grids
+from .dicom_files import write_series
+
+RIGHT_HANDED = [kind for kind in grids.GRIDS if kind not in grids.LEFT_HANDED]
+
+
+def test_mni152_head_as_nilearn_has_it(tmp_path: Path):
+    load_mni152_template(resolution=2).to_filename(tmp_path / "mni152.nii.gz")
+    template: Any = nibabel.load(tmp_path / "mni152.nii.gz")
+    node = read_volume(tmp_path / "mni152.nii.gz")
+    volume = volume_from_node(node)
+    assert node.GetName() == volume.name == "mni152"
+    assert volume.modality == "MR"
+    np.testing.assert_allclose(volume.ijk_to_ras, template.affine, atol=1e-5)
+    np.testing.assert_allclose(volume.array, np.asanyarray(template.dataobj).transpose(2, 1, 0), rtol=1e-6)
+
+
+def test_clinical_ct(shared: Path | None, tmp_path: Path):
+    """A real CT where there is one, else one like it."""
+    if shared is not None:
+        path = shared / "clinical" / "abdomen_ct.nii.gz"
+    else:
+        path = tmp_path / "abdomen_ct.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(air_and_water().transpose(2, 1, 0), np.diag([3.0, 3, 3, 1])), path)
+    image: Any = nibabel.load(path)
+    volume = volume_from_node(read_volume(path))
+    assert volume.modality == "CT"
+    np.testing.assert_allclose(volume.ijk_to_ras, image.affine, atol=1e-5)
+    np.testing.assert_array_equal(volume.array, np.asanyarray(image.dataobj).transpose(2, 1, 0))
+
+
+def air_and_water() -> np.ndarray:
+    array = np.full((10, 30, 20), -1000, np.int16)
+    array[:, 8:22, 5:15] = 40
+    return array
+
+
+@pytest.mark.parametrize("kind", RIGHT_HANDED)
+def test_dicom_folder_in_any_file_order(kind: str, tmp_path: Path):
+    write_series(tmp_path, grids.voxels(), grids.GRIDS[kind])
+    node = read_volume(tmp_path)
+    volume = volume_from_node(node)
+    assert (node.GetName(), volume.modality) == ("3: abdomen", "CT")
+    np.testing.assert_array_equal(volume.array, grids.voxels())
+    np.testing.assert_allclose(volume.ijk_to_ras, grids.GRIDS[kind], atol=1e-5)
+
+
+def test_dicom_slices_from_head_to_feet(tmp_path: Path):
+    """A stack numbered against its normal comes out with its slices along it, every voxel where it was."""
+    matrix = grids.GRIDS["left-handed"]
+    write_series(tmp_path, grids.voxels(), matrix)
+    volume = volume_from_node(read_volume(tmp_path))
+    np.testing.assert_array_equal(volume.array, grids.voxels()[::-1])
+    np.testing.assert_allclose(volume.ijk_to_ras[:3, 3], (matrix @ (0, 0, grids.SHAPE[0] - 1, 1))[:3], atol=1e-5)
+
+
+def test_one_file_stands_for_its_series(tmp_path: Path):
+    write_series(tmp_path, grids.voxels(0), grids.GRIDS["axial"], number=3, modality="MR")
+    write_series(tmp_path, grids.voxels(1)[:2], grids.GRIDS["axial"], number=4, description="scout")
+    (tmp_path / "notes.txt").write_text("not an image")
+    with pytest.raises(InputError, match=r"2 series: 3: abdomen \(9 images\); 4: scout \(2 images\)"):
+        read_volume(tmp_path)
+    volume = volume_from_node(read_volume(tmp_path / "3-004.dcm"))
+    assert volume.modality == "MR"
+    np.testing.assert_array_equal(volume.array, grids.voxels(0))
+
+
+def remove_slice(folder: Path) -> None:
+    write_series(folder, grids.voxels(), grids.GRIDS["axial"], skip=(4,))
+
+
+def tilt(folder: Path) -> None:
+    write_series(folder, grids.voxels(), grids.TRANSFORMS["sheared"] @ grids.GRIDS["axial"])
+
+
+def two_phases(folder: Path) -> None:
+    write_series(folder, grids.voxels(), grids.GRIDS["axial"])
+    copy = dcmread(folder / "3-000.dcm")
+    copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    copy.save_as(folder / "again.dcm")
+
+
+def turn_one_slice(folder: Path) -> None:
+    write_series(folder, grids.voxels(), grids.GRIDS["axial"])
+    changed = dcmread(folder / "3-000.dcm")
+    changed.ImageOrientationPatient = [0, 1, 0, 0, 0, 1]
+    changed.save_as(folder / "3-000.dcm")
+
+
+def colour(folder: Path) -> None:
+    write_series(folder, grids.voxels(), grids.GRIDS["axial"])
+    for file in folder.iterdir():
+        changed = dcmread(file)
+        changed.SamplesPerPixel, changed.PhotometricInterpretation = 3, "RGB"
+        changed.save_as(file)
+
+
+def without_positions(folder: Path) -> None:
+    write_series(folder, grids.voxels(), grids.GRIDS["axial"])
+    for file in folder.iterdir():
+        changed = dcmread(file)
+        del changed.ImagePositionPatient
+        changed.save_as(file)
+
+
+def multi_frame(folder: Path) -> None:
+    write_series(folder, grids.voxels()[:1], grids.GRIDS["axial"])
+    changed = dcmread(folder / "3-000.dcm")
+    changed.NumberOfFrames = 2
+    changed.save_as(folder / "3-000.dcm")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: None, "holds no DICOM images"),
+        (remove_slice, "slice distances from 3.00 to 6.00 mm"),
+        (tilt, "tilted"),
+        (two_phases, "several images at one position"),
+        (turn_one_slice, "several directions or sizes"),
+        (colour, "colour pixels"),
+        (without_positions, "no slice positions"),
+        (multi_frame, "multi-frame"),
+    ],
+)
+def test_dicom_folder_that_is_no_volume(spoil: Callable[[Path], None], said: str, tmp_path: Path):
+    spoil(tmp_path)
+    refused(tmp_path, said)
+
+
+def text(path: Path) -> None:
+    path.write_text("hello")
+
+
+def truncated(path: Path) -> None:
+    # Noise, so that compression does not hide the cut behind the header.
+    sitk.WriteImage(sitk.GetImageFromArray(np.random.default_rng(0).random((9, 40, 40))), str(path))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+
+def rgb(path: Path) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6, 3), np.uint8), isVector=True), str(path))
+
+
+def complex_voxels(path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6), np.complex64), np.eye(4)), path)
+
+
+def sequence(path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6, 2), np.int16), np.eye(4)), path)
+
+
+def sheared(path: Path) -> None:
+    matrix = grids.TRANSFORMS["sheared"]
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6), np.int16), matrix), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "said"),
+    [
+        ("absent.nrrd", lambda path: None, "does not exist"),
+        ("notes.txt", text, "is no image; give a NRRD"),
+        ("slice.dcm", text, "is no image; give a NRRD"),
+        ("text.nrrd", text, "cannot be read as the image"),
+        ("text.nii.gz", text, "cannot be read as the image"),
+        ("text.mha", text, "cannot be read as the image"),
+        ("rgb.nrrd", rgb, "colour, vector or complex"),
+        ("rgb.nii.gz", rgb, "colour, vector or complex"),
+        ("complex.nii", complex_voxels, "colour, vector or complex"),
+        ("sequence.nii.gz", sequence, "a sequence of 2 volumes"),
+        ("sheared.nii.gz", sheared, "not at right angles"),
+        ("cut.nrrd", truncated, "cannot be read"),
+        ("cut.mha", truncated, "cannot be read"),
+        ("cut.nii", truncated, "damaged or cut off"),
+        ("cut.nii.gz", truncated, "damaged or cut off"),
+    ],
+)
+def test_file_that_is_no_volume(
+    name: str, make: Callable[[Path], None], said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    make(tmp_path / name)
+    refused(tmp_path / name, said)
+    assert "ERR" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_nifti_is_read_when_whole_and_refused_when_one_byte_short(order: str, suffix: str, tmp_path: Path):
+    image = nibabel.Nifti1Image(grids.voxels().transpose(2, 1, 0), np.eye(4))
+    image = nibabel.Nifti1Image(image.dataobj, image.affine, image.header.as_byteswapped(order))
+    whole, short = tmp_path / f"whole{suffix}", tmp_path / f"short{suffix}"
+    nibabel.save(image, whole)
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(read_volume(whole)), grids.voxels())
+    content = gzip.decompress(whole.read_bytes()) if suffix == ".nii.gz" else whole.read_bytes()
+    short.write_bytes(gzip.compress(content[:-1]) if suffix == ".nii.gz" else content[:-1])
+    refused(short, "damaged or cut off")
+
+
+def refused(path: Path, said: str) -> None:
+    nodes = slicer.mrmlScene.GetNumberOfNodes()
+    with pytest.raises(InputError, match=said) as raised:
+        read_volume(path)
+    message = str(raised.value)
+    assert str(path) in message
+    assert message.endswith(".")
+    assert "\n" not in message
+    assert slicer.mrmlScene.GetNumberOfNodes() == nodes
+
+
+def test_file_that_may_not_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def deny(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "image.nrrd").touch()
+    monkeypatch.setattr(volumes, "is_dicom", deny)  # an administrator may read everything
+    refused(tmp_path / "image.nrrd", r"cannot be opened \(Permission denied\)")
+
+
+def test_single_slice_and_names_with_spaces(tmp_path: Path):
+    path = tmp_path / "Schädel é 1.nrrd"
+    sitk.WriteImage(sitk.GetImageFromArray(grids.voxels()[:1]), str(path))
+    node = read_volume(path)
+    assert node.GetName() == "Schädel é 1"
+    np.testing.assert_array_equal(volume_from_node(node).array, grids.voxels()[:1])
+
+
+def test_engine_sees_the_nodes_own_voxels_but_cannot_change_them():
+    node = grids.volume_node()
+    volume = volume_from_node(node)
+    slicer.util.arrayFromVolume(node)[0, 0, 0] = 77
+    assert volume.array[0, 0, 0] == 77
+    with pytest.raises(ValueError, match="read-only"):
+        volume.array[0, 0, 0] = 0
+
+
+def test_voxels_outlive_their_node():
+    node = grids.volume_node()
+    volume = volume_from_node(node)
+    slicer.mrmlScene.RemoveNode(node)
+    del node
+    gc.collect()
+    np.testing.assert_array_equal(volume.array, grids.voxels())
+
+
+def test_node_shares_the_array_and_keeps_it_alive():
+    array = grids.voxels()
+    node = node_from_volume(Volume(array, np.eye(4), "MR", "shared"))
+    array[0, 0, 0] = 55
+    del array
+    gc.collect()
+    np.random.default_rng(2).random(200_000)  # would reuse the memory
+    assert slicer.util.arrayFromVolume(node)[0, 0, 0] == 55
+    assert volume_from_node(node).modality == "MR"
+
+
+@pytest.mark.parametrize("dtype", ["bool", ">i2", "int64", "float16", "uint64"])
+def test_types_which_slicer_does_not_display_are_converted(dtype: str):
+    array = (grids.voxels() % 7).astype(dtype)
+    node = node_from_volume(Volume(array, np.eye(4), "other"))
+    np.testing.assert_array_equal(slicer.util.arrayFromVolume(node), array)
+
+
+def test_read_only_and_strided_arrays_are_copied():
+    array = grids.voxels()[::-1]
+    array.setflags(write=False)
+    node = node_from_volume(Volume(array, np.eye(4), "other"))
+    slicer.util.arrayFromVolume(node)[:] = 0
+    np.testing.assert_array_equal(array, grids.voxels()[::-1])
+
+
+def test_modality_from_slicers_dicom_module():
+    node = grids.volume_node()
+    node.RemoveAttribute("DICOM.Modality")
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+    hierarchy.SetItemAttribute(item, "DICOM.Modality", "PT")
+    assert volume_from_node(node).modality == "other"
+    hierarchy.SetItemAttribute(item, "DICOM.Modality", "MR")
+    assert volume_from_node(node).modality == "MR"
+    assert volume_from_node(node, "CT").modality == "CT"
+
+
+def test_nodes_which_are_no_scalar_volume():
+    with pytest.raises(InputError, match="has no image data"):
+        volume_from_node(None)
+    with pytest.raises(InputError, match="empty has no image data"):
+        volume_from_node(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty"))
+    colours = slicer.util.addVolumeFromArray(
+        np.zeros((3, 4, 5, 6), np.uint8), name="photo", nodeClassName="vtkMRMLVectorVolumeNode"
+    )
+    with pytest.raises(InputError, match="photo has colour"):
+        volume_from_node(colours)
+
+
+def test_non_linear_transform_is_refused_with_its_name():
+    node = grids.volume_node("axial")
+    node.SetAndObserveTransformNodeID(grids.warp_node().GetID())
+    with pytest.raises(InputError, match=r"axial is under the non-linear transform warp; harden that"):
+        volume_from_node(node)
