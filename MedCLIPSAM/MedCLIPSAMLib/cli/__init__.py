@@ -1,0 +1,7 @@
+"""The command line `medclipsam`; torch and slicer are imported by the commands that need them."""
+
+from __future__ import annotations
+
+from .app import main, run
+
+__all__ = ["main", "run"]

@@ -1,0 +1,99 @@
+"""From checked options to a session, and from its prompts to segments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from .console import interruptible
+from .progress import Bars, Stopwatch
+from .request import check_fit
+
+if TYPE_CHECKING:
+    from ..engine.prompt import PromptSet
+    from ..engine.session import Session
+    from ..engine.settings import Settings
+    from ..engine.volume import Modality, Volume
+    from ..scene.run import Result
+
+
+@dataclass(frozen=True)
+class Source:
+    """A volume in the scene, and the engine's view of it."""
+
+    node: Any
+    volume: Volume
+
+
+def read_source(path: Path, modality: Modality | None, watch: Stopwatch) -> Source:
+    """Start the scene and read a volume into it.
+
+    Raises:
+        InputError: there is no volume at `path`.
+    """
+    with watch.stage("reading", f"Reading {path.name}"):
+        from ..scene.host import start
+        from ..scene.volumes import read_volume, volume_from_node
+
+        start()
+        node = read_volume(path)
+        return Source(node, volume_from_node(node, modality))
+
+
+def open_session(source: Source, clip: str, sam: str, device: str, settings: Settings, watch: Stopwatch) -> Session:
+    """Load both models and open a session on the volume.
+
+    Raises:
+        ModelError: a model is unknown, missing, damaged or of another kind.
+        InputError: there is no such device, or the settings do not go with the models.
+    """
+    with watch.stage("loading models", "Loading models"):
+        from ..engine.clip.registry import load_clip
+        from ..engine.sam.registry import load_segmenter
+        from ..engine.session import Session
+
+        image_text = load_clip(clip, device)
+        check_fit(settings, image_text)
+        segmenter = load_segmenter(sam, device)
+    with watch.stage("preparing", "Preparing slices"):
+        return Session(source.volume, image_text, segmenter, settings)
+
+
+def run_prompts(
+    session: Session,
+    source: Source,
+    prompts: PromptSet,
+    slices: range,
+    console: Console,
+    watch: Stopwatch,
+) -> tuple[list[Result], Any]:
+    """The chain for each prompt, with bars; the results, and the segmentation node they are in.
+
+    Raises:
+        Cancelled: Ctrl-C was pressed.
+    """
+    from ..engine.prompt import PromptSet
+    from ..scene.run import run
+    from ..scene.segments import create_segmentation
+
+    node = create_segmentation(source.node)
+    results: list[Result] = []
+    with interruptible(console) as cancelled, Bars(console) as bars:
+        for prompt in prompts:
+            bars.begin(prompt.name, len(slices))
+            (result,) = run(
+                session,
+                source.node,
+                PromptSet((prompt,)),
+                node,
+                slices=slices,
+                progress=lambda state: bars.report(state.step),
+                cancelled=cancelled,
+            )
+            bars.end("found" if result.evidence.found else "not found")
+            watch.add(result.evidence.seconds)
+            results.append(result)
+    return results, node

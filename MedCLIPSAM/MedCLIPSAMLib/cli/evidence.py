@@ -1,0 +1,103 @@
+"""Why a prompt was found or not: scores of all slices as CSV, their course along the axis, and slices."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..engine.presence import HIGH, LOW
+from ..engine.saliency import saliency_method
+from ..engine.volume import SliceStack, Volume
+from .pictures import SlicePicture, draw_overview, draw_scores
+
+if TYPE_CHECKING:
+    from ..engine.evidence import SegmentEvidence, SliceEvidence
+    from ..engine.session import Session
+    from ..scene.run import Result
+
+_SLICES = 8  # of a prompt in its overview
+
+
+def write_evidence(session: Session, results: Sequence[Result], folder: Path) -> None:
+    """Write `scores.csv`, and for each prompt the pictures `NN-NAME-scores.png` and `NN-NAME-slices.png`."""
+    _write_scores(results, folder / "scores.csv")
+    for number, result in enumerate(results, start=1):
+        stem = f"{number:02}-{re.sub(r'[^a-z0-9]+', '-', result.prompt.name.lower()).strip('-')[:40]}"
+        slices = result.evidence.slices
+        draw_scores(
+            f"{result.prompt.name}: presence along the {session.stack.axis} axis",
+            [part.index for part in slices],
+            [part.score for part in slices],
+            [part.found for part in slices],
+            (HIGH, LOW),
+            folder / f"{stem}-scores.png",
+        )
+        draw_overview(result.prompt.name, _pictures(session, result), folder / f"{stem}-slices.png")
+
+
+def heat_of(seen: SliceEvidence, method: str) -> np.ndarray:
+    """(H, W) saliency in 0..1 for display: stretched where the unit of the method is another."""
+    saliency = seen.saliency
+    if not saliency_method(method).absolute:
+        saliency = (saliency - saliency.min()) / max(float(np.ptp(saliency)), 1e-12)
+    return np.clip(seen.frame.restore(saliency, seen.mask.shape), 0, 1)
+
+
+def _pictures(session: Session, result: Result) -> list[SlicePicture]:
+    evidence = result.evidence
+    stack = session.stack
+    masks = SliceStack(Volume(evidence.mask, stack.volume.ijk_to_ras, "other"), stack.axis).array
+    chosen = _telling(evidence)
+    pictures = []
+    for part in evidence.slices:
+        if part.index not in chosen:
+            continue
+        seen = session.preview(part.index, result.prompt)
+        pictures.append(
+            SlicePicture(
+                session.window.to_uint8(stack.array[part.index]),
+                heat_of(seen, evidence.saliency_method),
+                part.boxes,
+                masks[part.index],
+                stack.spacing[1:],
+                f"slice {part.index}: {part.score:.2f}, {'found' if part.found else 'not found'}",
+            )
+        )
+    return pictures
+
+
+def _telling(evidence: SegmentEvidence) -> set[int]:
+    """Slices spread over where the structure is; where it is not found, those with the highest scores."""
+    found = [part.index for part in evidence.slices if part.found]
+    if found:
+        steps = np.linspace(0, len(found) - 1, min(_SLICES, len(found)))
+        return {found[step] for step in np.rint(steps).astype(int)}
+    best = sorted(evidence.slices, key=lambda part: part.score, reverse=True)
+    return {part.index for part in best[:_SLICES]}
+
+
+def _write_scores(results: Sequence[Result], path: Path) -> None:
+    rows = list(_rows(results))
+    columns = dict.fromkeys(column for row in rows for column in row)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(columns), restval="")
+        table.writeheader()
+        table.writerows(rows)
+
+
+def _rows(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
+    for result in results:
+        for part in result.evidence.slices:
+            yield {
+                "prompt": result.prompt.name,
+                "slice": part.index,
+                "found": int(part.found),
+                "score": f"{part.score:.4f}",
+                "boxes": "; ".join(" ".join(f"{edge:.1f}" for edge in box) for box in part.boxes),
+                **{name: f"{value:.4f}" for name, value in part.clues.items()},
+            }

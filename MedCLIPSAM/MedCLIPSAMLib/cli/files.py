@@ -1,0 +1,84 @@
+"""Reports, pictures and evidence on disk: refused before the work, never half-written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ..engine.errors import InputError
+
+
+def check_file(path: Path, suffix: str, *, force: bool) -> None:
+    """Refuse the path of a new file.
+
+    Raises:
+        InputError: another ending, a folder, there already without `force`, or its folder cannot be written to.
+    """
+    if path.suffix.lower() != suffix:
+        raise InputError(f"{path} does not end in {suffix}; give a name which does.")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file.")
+    _check_parent(path)
+    if path.exists() and not force:
+        raise InputError(f"{path} exists; choose another name or use --force to replace it.")
+
+
+def check_folder(path: Path, *, force: bool) -> None:
+    """Refuse the path of a folder to fill.
+
+    Raises:
+        InputError: a file, not empty without `force`, or its folder cannot be written to.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file; give the name of a folder.")
+    _check_parent(path)
+    if path.is_dir():
+        _check_writable(path)
+        if not force and any(path.iterdir()):
+            raise InputError(f"{path} is not empty; choose another folder or use --force to replace files in it.")
+
+
+def check_apart(source: Path, *targets: Path | None) -> None:
+    """Refuse to write over what is read, or twice to the same place.
+
+    Raises:
+        InputError: two of the paths are the same.
+    """
+    seen = {source.resolve()}
+    for path in filter(None, targets):
+        if path.resolve() in seen:
+            raise InputError(f"{path} is named twice, to read or to write; give each file a name of its own.")
+        seen.add(path.resolve())
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Where to write what becomes `path` once all is well, and vanishes otherwise."""
+    with TemporaryDirectory(prefix=".medclipsam-", dir=path.parent) as folder:
+        unfinished = Path(folder) / path.name
+        yield unfinished
+        unfinished.replace(path)
+
+
+@contextmanager
+def new_files(folder: Path) -> Iterator[Path]:
+    """A folder whose files move to `folder` once all is well; what else is in that one stays."""
+    with TemporaryDirectory(prefix=".medclipsam-", dir=folder.parent) as unfinished:
+        yield Path(unfinished)
+        folder.mkdir(exist_ok=True)
+        for file in sorted(Path(unfinished).iterdir()):
+            file.replace(folder / file.name)
+
+
+def _check_parent(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise InputError(f"The folder {path.parent} does not exist; create it first.")
+    _check_writable(path.parent)
+
+
+def _check_writable(folder: Path) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"The folder {folder} cannot be written to; choose another one.")

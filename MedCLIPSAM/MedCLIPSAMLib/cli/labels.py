@@ -1,0 +1,92 @@
+"""Segments and label maps from files, on one grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+
+from ..engine.errors import InputError
+from ..engine.evaluate import label_names
+from ..scene.files import output_files
+from ..scene.host import quiet
+from ..scene.segments import create_segmentation, read_segment, write_segment
+from ..scene.volumes import read_volume, volume_from_node
+
+
+def read_labels(path: Path) -> tuple[Any, np.ndarray]:
+    """A label map: its volume node, and its (K, J, I) whole numbers.
+
+    Raises:
+        InputError: no volume, or one with fractions.
+    """
+    node = read_volume(path)
+    array = volume_from_node(node).array
+    labels = array.astype(np.int64) if np.isfinite(array).all() else np.zeros(array.shape, np.int64)
+    if not np.array_equal(labels, array):
+        raise InputError(f"{path} has values which are not whole numbers; give a label map.")
+    return node, labels
+
+
+def read_names(path: Path) -> dict[int, str]:
+    """Names of label values.
+
+    Raises:
+        InputError: not such a file.
+    """
+    try:
+        return label_names(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); give a JSON file of names.") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def read_segments(path: Path, grid_node: Any, names: dict[int, str]) -> dict[str, np.ndarray]:
+    """Masks by name, each (K, J, I) bool on the grid of a volume node, resampled where grids differ.
+
+    Args:
+        path: .seg.nrrd, or a label map. A label map is named by the .labels.json beside it, as `segment`
+            writes it, else by `names`.
+
+    Raises:
+        InputError: no segmentation, or no name for any of its values.
+    """
+    node = _read_segmentation(path) if path.name.lower().endswith(".seg.nrrd") else _import_labels(path, names)
+    segmentation = node.GetSegmentation()
+    return {
+        segmentation.GetNthSegment(index).GetName(): read_segment(node, grid_node, segmentation.GetNthSegmentID(index))
+        for index in range(segmentation.GetNumberOfSegments())
+    }
+
+
+def _read_segmentation(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; check the path.")
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", path.name)
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(path))
+    with quiet():
+        read = storage.ReadData(node)
+    if not read or not node.GetSegmentation().GetNumberOfSegments():
+        raise InputError(f"{path} is no segmentation, or damaged; check the file.")
+    return node
+
+
+def _import_labels(path: Path, names: dict[int, str]) -> Any:
+    volume_node, labels = read_labels(path)
+    own_names = output_files(path)[-1]
+    if own_names != path and own_names.is_file():
+        named = read_names(own_names)
+    else:
+        present = set(np.unique(labels).tolist())
+        named = {value: name for value, name in names.items() if value in present}
+    if not named:
+        raise InputError(f"{path} has no label that is named; give the JSON file of its names.")
+    node = create_segmentation(volume_node)
+    for name in dict.fromkeys(named.values()):  # labels which share a name are one structure
+        values = [value for value, other in named.items() if other == name]
+        write_segment(node, volume_node, np.isin(labels, values), name)
+    return node

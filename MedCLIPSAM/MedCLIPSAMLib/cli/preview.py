@@ -1,0 +1,104 @@
+"""`medclipsam preview`: the chain on one slice, as a picture of its steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from . import options
+from .chain import open_session, read_source
+from .console import stderr, stdout
+from .files import check_apart, check_file, new_file
+from .progress import Stopwatch
+from .report import stage_line
+from .request import (
+    check_points,
+    read_modality,
+    read_prompts,
+    read_settings,
+    saliency_of,
+    slices_of,
+)
+
+
+def preview(
+    volume: options.VolumeArgument,
+    slice_number: Annotated[int, typer.Option("--slice", metavar="K", min=0, help="The slice, from 0.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="PNG", help="Picture to write.")],
+    prompt: options.Prompts = None,
+    prompts: options.PromptFile = None,
+    point: options.Points = None,
+    not_point: options.NotPoints = None,
+    axis: options.AxisOption = "acquisition",
+    window: options.WindowOption = None,
+    modality: options.ModalityOption = None,
+    clip: options.ClipOption = "quickstart",
+    sam: options.SamOption = "lite-medsam",
+    device: options.DeviceOption = "auto",
+    saliency: options.SaliencyOption = None,
+    layer: options.LayerOption = None,
+    beta: options.BetaOption = None,
+    steps: options.StepsOption = None,
+    seed: options.SeedOption = None,
+    localize: options.LocalizeOption = None,
+    voting: options.VotingOption = None,
+    slicewise: options.SlicewiseOption = False,
+    exact: options.ExactOption = False,
+    force: options.ForceOption = False,
+    quiet: options.QuietOption = False,
+) -> None:
+    """Show slice, heat map, box and mask of each prompt on one slice, without its neighbours."""
+    asked = read_prompts(prompt, prompts, point, not_point)
+    check_file(output, ".png", force=force)
+    check_apart(volume, output)
+    watch = Stopwatch(stderr(quiet=quiet))
+    with watch.stage("starting", "Starting"):
+        meaning = read_modality(modality)
+        settings = read_settings(
+            axis=axis,
+            window=window,
+            saliency=saliency,
+            layer=layer,
+            beta=beta,
+            steps=steps,
+            seed=seed,
+            localize=localize,
+            voting=voting,
+            slicewise=slicewise,
+            exact=exact,
+        )
+
+    source = read_source(volume, meaning, watch)
+    from ..engine.volume import SliceStack
+
+    stack = SliceStack(source.volume, settings.axis)
+    check_points(asked, stack, slices_of(stack, (slice_number, slice_number)))
+    session = open_session(source, clip, sam, device, settings, watch)
+
+    from .evidence import heat_of
+    from .pictures import SlicePicture, draw_panels
+
+    pictures, lines = [], []
+    for item in asked:
+        with watch.stage("chain", f"Looking for {item.name}"):
+            seen = session.preview(slice_number, item)
+        verdict = "found" if seen.found else "not found"
+        lines.append(f"{item.name}: {verdict} on slice {slice_number}, score {seen.score:.2f}")
+        pictures.append(
+            SlicePicture(
+                session.window.to_uint8(stack.array[slice_number]),
+                heat_of(seen, saliency_of(settings, session.clip)),
+                seen.boxes,
+                seen.mask,
+                stack.spacing[1:],
+                f"{item.name}: {verdict}, {seen.score:.2f}",
+            )
+        )
+    with watch.stage("drawing", f"Drawing {output.name}"), new_file(output) as unfinished:
+        draw_panels(pictures, unfinished)
+    if not quiet:
+        for line in (*lines, stage_line(watch.seconds), f"Written: {output}"):
+            stdout().print(Text(str(line)), soft_wrap=True)

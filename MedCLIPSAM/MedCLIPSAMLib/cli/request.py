@@ -1,0 +1,218 @@
+"""From the text of options to what the engine takes; whatever is wrong with it is said before any work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from ..engine.errors import InputError
+from ..engine.prompt import Point, Prompt, PromptSet
+
+if TYPE_CHECKING:
+    from ..engine.clip.base import ImageTextModel
+    from ..engine.settings import Settings
+    from ..engine.volume import Modality, SliceStack, Window
+
+_M2IB_OPTIONS = ("layer", "beta", "steps", "seed")
+
+
+def read_prompts(
+    texts: Sequence[str] | None,
+    file: Path | None,
+    points: Sequence[str] | None,
+    not_points: Sequence[str] | None,
+) -> PromptSet:
+    """Prompts as typed, then those of a prompt set, with the points that name them.
+
+    Args:
+        texts: "liver" or "NAME=wording; wording".
+        file: prompt set in JSON.
+        points, not_points: "NAME=R,A,S" in mm.
+
+    Raises:
+        InputError: no prompt at all, a bad or doubled one, a file that is no prompt set, a point of no prompt.
+    """
+    prompts = [Prompt.parse(text) for text in texts or ()]
+    if file is not None:
+        prompts += _read_set(file)
+    if not prompts:
+        raise InputError('There is no prompt; give one, such as --prompt "liver", or a file with --prompts.')
+    by_name = {prompt.name.casefold(): prompt for prompt in PromptSet(tuple(prompts))}
+    for text, positive in [(text, True) for text in points or ()] + [(text, False) for text in not_points or ()]:
+        name, point = _read_point(text, positive)
+        if name not in by_name:
+            known = ", ".join(prompt.name for prompt in prompts)
+            raise InputError(f"The point {text!r} is of no prompt here; start it with the name of one: {known}.")
+        by_name[name] = replace(by_name[name], points=(*by_name[name].points, point))
+    return PromptSet(tuple(by_name.values()))
+
+
+def read_settings(*, axis: str, window: str | None, **choices: Any) -> Settings:
+    """Settings from options; None leaves a choice to the model or to what was published.
+
+    Args:
+        axis, window: as typed.
+        choices: other fields of `Settings`.
+
+    Raises:
+        InputError: a name is unknown, a value out of range, or two options contradict each other.
+    """
+    from ..engine.localize import BINARIZERS
+    from ..engine.saliency import SALIENCY
+    from ..engine.sam.voting import VOTING
+    from ..engine.settings import Settings
+    from ..engine.volume import AXES
+
+    given = {name: value for name, value in choices.items() if value is not None}
+    _check_name("--axis", axis, AXES)
+    _check_name("--saliency", given.get("saliency"), SALIENCY)
+    _check_name("--localize", given.get("localize"), BINARIZERS)
+    _check_name("--voting", given.get("voting"), VOTING)
+    if not math.isfinite(given.get("beta", 0)):
+        raise InputError("--beta is not finite; give a number such as 0.1.")
+    settings = Settings(axis=cast(Any, axis), window=None if window is None else _read_window(window), **given)
+    if settings.exact and settings.saliency not in (None, "m2ib"):
+        raise InputError(
+            f"--exact is the published saliency m2ib; leave out --exact or --saliency {settings.saliency}."
+        )
+    if settings.saliency is not None:
+        _check_m2ib(settings, settings.saliency)
+    return settings
+
+
+def check_fit(settings: Settings, clip: ImageTextModel) -> None:
+    """Refuse options which the loaded model cannot follow.
+
+    Raises:
+        InputError: an option of m2ib where another method runs, or a block that the model does not have.
+    """
+    _check_m2ib(settings, saliency_of(settings, clip))
+    if settings.layer is not None and settings.layer >= clip.block_count:
+        raise InputError(
+            f"--layer {settings.layer} does not exist in {clip.name}; choose from 0 to {clip.block_count - 1}."
+        )
+
+
+def saliency_of(settings: Settings, clip: ImageTextModel) -> str:
+    """Name of the saliency method that a session with these runs."""
+    return "m2ib" if settings.exact else settings.saliency or clip.recommended.saliency
+
+
+def read_modality(text: str | None) -> Modality | None:
+    """A modality in any case.
+
+    Raises:
+        InputError: there is no such modality.
+    """
+    from ..engine.volume import MODALITIES
+
+    if text is None:
+        return None
+    by_name: dict[str, Modality] = {name.casefold(): name for name in MODALITIES}
+    if text.casefold() not in by_name:
+        raise InputError(f"--modality {text!r} is unknown; use {', '.join(MODALITIES)}.")
+    return by_name[text.casefold()]
+
+
+def read_range(text: str | None) -> tuple[int, int | None]:
+    """First and last slice of "A:B", both included; None for the end of the stack.
+
+    Raises:
+        InputError: not two whole numbers in order.
+    """
+    first, colon, last = (text or ":").partition(":")
+    try:
+        start, end = int(first or 0), int(last) if last else None
+    except ValueError:
+        start, end, colon = 0, None, ""
+    if not colon or start < 0 or (end is not None and end < start):
+        raise InputError(f"--slices {text!r} is no range; give first and last slice, such as 10:25.")
+    return start, end
+
+
+def slices_of(stack: SliceStack, limits: tuple[int, int | None]) -> range:
+    """The slices between two limits.
+
+    Raises:
+        InputError: the stack does not have them.
+    """
+    last = len(stack) - 1
+    first, end = limits[0], last if limits[1] is None else limits[1]
+    if not 0 <= first <= end <= last:
+        raise InputError(
+            f"{stack.volume.name} has {stack.axis} slices 0 to {last}; choose among them, not {first} to {end}."
+        )
+    return range(first, end + 1)
+
+
+def check_points(prompts: PromptSet, stack: SliceStack, slices: range) -> None:
+    """Refuse points that are not on the slices to be searched.
+
+    Raises:
+        InputError: a point is outside the volume or on another slice.
+    """
+    for prompt in prompts:
+        for point in prompt.points:
+            ((index, row, column),) = stack.ras_to_slice(np.array([point.ras])).round().astype(int).tolist()
+            _, height, width = stack.array.shape
+            place = "=".join([prompt.name, ",".join(f"{value:g}" for value in point.ras)])
+            if not (0 <= index < len(stack) and 0 <= row < height and 0 <= column < width):
+                raise InputError(f"The point {place} is outside of {stack.volume.name}; give R,A,S in mm in it.")
+            if index not in slices:
+                raise InputError(
+                    f"The point {place} is on slice {index}, which is not searched; choose slices with it."
+                )
+
+
+def _read_set(file: Path) -> PromptSet:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}); give a prompt set in JSON.") from None
+    try:
+        return PromptSet.from_json(content)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
+
+
+def _read_point(text: str, positive: bool) -> tuple[str, Point]:
+    name, equals, place = text.rpartition("=")
+    try:
+        ras = tuple(float(number) for number in place.split(","))
+        if not equals or len(ras) != 3:
+            raise ValueError
+    except ValueError:
+        raise InputError(f"The point {text!r} is not NAME=R,A,S; give it as in liver=-40,12.5,-110.") from None
+    return name.strip().casefold(), Point(ras, positive)
+
+
+def _read_window(text: str) -> Window:
+    from ..engine.volume import WINDOWS, Window
+
+    if text.casefold() in WINDOWS:
+        return WINDOWS[text.casefold()]
+    try:
+        low, high = (float(number) for number in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"--window {text!r} is no window; give LOW,HIGH such as -160,240 or one of {', '.join(WINDOWS)}."
+        ) from None
+    return Window(low, high)
+
+
+def _check_name(option: str, name: str | None, names: Collection[str]) -> None:
+    if name is not None and name not in names:
+        raise InputError(f"{option} {name!r} is unknown; use {', '.join(names)}.")
+
+
+def _check_m2ib(settings: Settings, method: str) -> None:
+    default = type(settings)()
+    given = (name for name in _M2IB_OPTIONS if getattr(settings, name) != getattr(default, name))
+    unused = None if method == "m2ib" else next(given, None)
+    if unused:
+        raise InputError(f"--{unused} is of the saliency m2ib, not {method}; add --saliency m2ib or leave it out.")

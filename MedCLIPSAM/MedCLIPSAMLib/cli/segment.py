@@ -1,0 +1,134 @@
+"""`medclipsam segment`: prompts on a volume become a segmentation file."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options
+from .chain import open_session, read_source, run_prompts
+from .console import stderr, stdout
+from .files import check_apart, check_file, check_folder, new_file, new_files
+from .progress import Stopwatch
+from .request import check_points, read_modality, read_prompts, read_range, read_settings, slices_of
+
+if TYPE_CHECKING:
+    from ..engine.session import Session
+    from ..scene.run import Result
+
+
+def segment(
+    volume: options.VolumeArgument,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="OUT", help="File to write: .seg.nrrd, .nii.gz or .mrb."),
+    ],
+    prompt: options.Prompts = None,
+    prompts: options.PromptFile = None,
+    point: options.Points = None,
+    not_point: options.NotPoints = None,
+    axis: options.AxisOption = "acquisition",
+    slices: Annotated[
+        str | None,
+        typer.Option(
+            "--slices",
+            metavar="A:B",
+            help="First and last slice, both included, from 0. Default: all.",
+            rich_help_panel="Where to look",
+        ),
+    ] = None,
+    window: options.WindowOption = None,
+    modality: options.ModalityOption = None,
+    clip: options.ClipOption = "quickstart",
+    sam: options.SamOption = "lite-medsam",
+    device: options.DeviceOption = "auto",
+    saliency: options.SaliencyOption = None,
+    layer: options.LayerOption = None,
+    beta: options.BetaOption = None,
+    steps: options.StepsOption = None,
+    seed: options.SeedOption = None,
+    localize: options.LocalizeOption = None,
+    voting: options.VotingOption = None,
+    slicewise: options.SlicewiseOption = False,
+    exact: options.ExactOption = False,
+    evidence: Annotated[
+        Path | None,
+        typer.Option("--evidence", metavar="DIR", help="Folder for scores as CSV, and pictures."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="What was done and found, as JSON.")
+    ] = None,
+    force: options.ForceOption = False,
+    quiet: options.QuietOption = False,
+    json: options.JsonOption = False,
+) -> None:
+    """Segment what the prompts say.
+
+    A prompt that is not found leaves an empty segment, and is no error.
+    """
+    asked = read_prompts(prompt, prompts, point, not_point)
+    limits = read_range(slices)
+    console = stderr(quiet=quiet)
+    watch = Stopwatch(console)
+    with watch.stage("starting", "Starting"):
+        meaning = read_modality(modality)
+        settings = read_settings(
+            axis=axis,
+            window=window,
+            saliency=saliency,
+            layer=layer,
+            beta=beta,
+            steps=steps,
+            seed=seed,
+            localize=localize,
+            voting=voting,
+            slicewise=slicewise,
+            exact=exact,
+        )
+        _check_outputs(volume, output, evidence, report, force=force)
+
+    source = read_source(volume, meaning, watch)
+    from ..engine.volume import SliceStack
+
+    stack = SliceStack(source.volume, settings.axis)
+    searched = slices_of(stack, limits)
+    check_points(asked, stack, searched)
+    session = open_session(source, clip, sam, device, settings, watch)
+    results, node = run_prompts(session, source, asked, searched, console, watch)
+
+    from ..scene.files import save
+    from .report import as_json, make_report, print_results
+
+    with ExitStack() as unfinished:
+        if evidence is not None:
+            folder = unfinished.enter_context(new_files(evidence))
+            _write_evidence(session, results, folder, watch)
+        with watch.stage("saving", f"Saving {output.name}"):
+            written = save(node, source.node, output, force=force)
+        account = make_report(volume, session, results, written, watch.seconds)
+        if report is not None:
+            unfinished.enter_context(new_file(report)).write_text(as_json(account), encoding="utf-8")
+    if json:
+        print(as_json(account), end="")
+    elif not quiet:
+        print_results(account, stdout())
+
+
+def _check_outputs(volume: Path, output: Path, evidence: Path | None, report: Path | None, *, force: bool) -> None:
+    from ..scene.files import check_output, output_files
+
+    check_apart(volume, *output_files(check_output(output, force=force)), evidence, report)
+    if evidence is not None:
+        check_folder(evidence, force=force)
+    if report is not None:
+        check_file(report, ".json", force=force)
+
+
+def _write_evidence(session: Session, results: list[Result], folder: Path, watch: Stopwatch) -> None:
+    from .evidence import write_evidence
+
+    with watch.stage("pictures", "Drawing pictures"):
+        write_evidence(session, results, folder)

@@ -1,0 +1,152 @@
+"""The other commands, and the command line itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from MedCLIPSAMLib import __version__, cli
+from MedCLIPSAMLib.cli import demo
+
+from .conftest import AFFINE
+
+WINDOW = ("--window", "0,255")
+
+
+def test_preview(command, volume, tmp_path):
+    picture = tmp_path / "picture.png"
+    ended = command("preview", volume, "-p", "bright", "-p", "liver", *WINDOW, "--slice", 9, "-o", picture)
+    assert ended.code == 0, ended.err
+    assert "bright: found on slice 9" in ended.out
+    assert "liver: not found on slice 9" in ended.out
+    pixels = np.asarray(Image.open(picture).convert("RGB")).astype(int)
+    green = (pixels == (0, 255, 0)).all(2)
+    assert green.any(), "the outline of the mask"
+    rows, columns = np.nonzero(green)
+    assert columns.min() > 0.75 * pixels.shape[1], "the mask is in the last panel"
+    assert rows.max() < pixels.shape[0] / 2, "and only for the prompt which was found"
+
+
+def test_preview_keeps_proportions(command, tmp_path):
+    """A square of 40 x 40 mm on pixels of 1 x 4 mm is square in the picture."""
+    array = np.zeros((80, 20, 3), np.int16)
+    array[4:76, 1:19] = 80
+    array[20:60, 5:15] = 200
+    nibabel.Nifti1Image(array, np.diag([-1.0, -4.0, 4.0, 1.0])).to_filename(tmp_path / "flat.nii.gz")
+    picture = tmp_path / "picture.png"
+    ended = command("preview", tmp_path / "flat.nii.gz", "-p", "bright", *WINDOW, "--slice", 1, "-o", picture)
+    assert ended.code == 0, ended.err
+    pixels = np.asarray(Image.open(picture).convert("RGB")).astype(int)
+    first_panel = pixels[:, : pixels.shape[1] // 4]
+    square = (first_panel == 200).all(2)
+    height, width = (np.count_nonzero(square.sum(axis) > 20) for axis in (1, 0))  # more than in a letter
+    assert height == pytest.approx(width, rel=0.05)
+    assert height > 50
+
+
+@pytest.mark.parametrize("ending", [".seg.nrrd", ".nii.gz"])
+def test_evaluate_what_segment_wrote(command, volume, bar, tmp_path, ending):
+    labels, names, output = tmp_path / "labels.nii.gz", tmp_path / "names.json", tmp_path / f"out{ending}"
+    nibabel.Nifti1Image((bar * 4).astype(np.uint8), AFFINE).to_filename(labels)
+    names.write_text('{"4": "bright", "5": "liver"}')
+    assert command("segment", volume, "-p", "bright", "-p", "x=liver", *WINDOW, "-o", output).code == 0
+    ended = command("evaluate", output, labels, "--names", names, "--json")
+    account = json.loads(ended.out)
+    assert account["segments"]["bright"]["dice"] > 0.93
+    assert account["segments"]["bright"]["hausdorff95"] < 3
+    assert account["unmatched"] == ["x"]
+    table = command("evaluate", output, labels, "--names", names).out
+    assert f"{account['segments']['bright']['dice']:.3f}" in table
+    assert "no label" in table
+
+
+def test_evaluate_brings_segments_to_the_grid_of_the_labels(command, bar, tmp_path):
+    """Twice as fine, turned to RAS, and cut: the same place in space."""
+    nibabel.Nifti1Image(bar.astype(np.uint8), AFFINE).to_filename(tmp_path / "coarse.nii.gz")
+    fine = bar.repeat(2, 0).repeat(2, 1).repeat(2, 2)[::-1, ::-1]
+    corner = AFFINE @ [bar.shape[0] - 0.75, bar.shape[1] - 0.75, -0.25, 1]
+    matrix = np.diag([0.75, 1.0, 1.5, 1.0])
+    matrix[:, 3] = corner
+    nibabel.Nifti1Image(fine[4:, 6:].astype(np.uint8), matrix @ _shift(4, 6, 0)).to_filename(tmp_path / "fine.nii.gz")
+    (tmp_path / "names.json").write_text('{"1": "bright"}')
+    for segmentation, labels in (("coarse", "fine"), ("fine", "coarse")):
+        ended = command(
+            "evaluate", tmp_path / f"{segmentation}.nii.gz", tmp_path / f"{labels}.nii.gz",
+            "--names", tmp_path / "names.json", "--json",
+        )  # fmt: skip
+        assert json.loads(ended.out)["segments"]["bright"]["dice"] == 1
+
+
+def _shift(i: float, j: float, k: float) -> np.ndarray:
+    matrix = np.eye(4)
+    matrix[:3, 3] = i, j, k
+    return matrix
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def forbidden(*arguments, **options):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", forbidden)
+    monkeypatch.setattr(socket, "getaddrinfo", forbidden)
+
+
+def test_models_list_names_every_model(command, no_network):
+    from MedCLIPSAMLib.engine.clip.registry import CLIPS
+    from MedCLIPSAMLib.engine.sam.registry import list_segmenters
+
+    ended = command("models", "list")
+    assert ended.code == 0, ended.err
+    assert all(name in ended.out for name in (*CLIPS, *list_segmenters()))
+
+
+def test_demo(command, no_network, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "_PROMPTS", ("brain=bright", "liver"))
+    monkeypatch.setattr(demo, "_MILLIMETRES", 6)
+    out = tmp_path / "new" / "demo"
+    ended = command("demo", "--out", out)
+    assert ended.code == 0, ended.err
+    assert {path.name for path in out.iterdir()} == {
+        "mni152_t1.nii.gz",
+        "mni152_t1.seg.nrrd",
+        "slices.png",
+        "view3d.png",
+    }
+    assert all(str(path) in ended.out.replace("\n", "") for path in out.iterdir())
+    assert re.search(r"Dice of brain .*: 0\.\d+", ended.out)
+    assert re.search(r"liver +│ not found", ended.out)
+
+
+def test_version(command):
+    assert command("--version").out == f"medclipsam {__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["segment", "--help"], ["--version"]])
+def test_help_imports_nothing_heavy(arguments):
+    heavy = ("torch", "slicer", "vtk", "scipy", "matplotlib", "SimpleITK")
+    script = (
+        f"import sys; from MedCLIPSAMLib.cli import run; code = run({arguments!r});"
+        f"sys.exit(code or [name for name in {heavy!r} if name in sys.modules] or None)"
+    )
+    root = Path(cli.__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "medclipsam" in done.stdout
+
+
+def test_nothing_to_do_shows_the_commands(command):
+    ended = command()
+    assert ended.code == 0
+    assert all(name in ended.out for name in ("segment", "preview", "evaluate", "models", "demo"))
