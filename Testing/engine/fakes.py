@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -71,6 +72,7 @@ class GreySegmenter:
     name = "grey"
     checksum = "1" * 64
     image_size = 128
+    takes_points = True
     device = torch.device("cpu")
 
     def __init__(self) -> None:
@@ -80,7 +82,14 @@ class GreySegmenter:
         self.embedded += len(rgb)
         return SimpleNamespace(slice=lambda i: SimpleNamespace(picture=rgb[i, :, :, 0], nbytes=rgb[i].nbytes))
 
-    def decode(self, embedding, boxes=None, points=None, point_labels=None, multimask=False):
+    def decode(
+        self,
+        embedding: Any,
+        boxes: Any = None,
+        points: Any = None,
+        point_labels: Any = None,
+        multimask: bool = False,
+    ) -> Any:
         picture = embedding.picture.astype(float)
         y, x = np.mgrid[: len(picture), : len(picture)]
         masks = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -33,8 +35,8 @@ def scene() -> tuple[Volume, np.ndarray, np.ndarray]:
     return Volume(array, np.diag([-2.0, -2.0, 3.0, 1.0]), "other", "bars"), left, right
 
 
-def session(volume: Volume, **choices) -> Session:
-    return Session(volume, GreyClip(), GreySegmenter(), Settings(window=WINDOW, **choices))
+def session(volume: Volume, clip: Any = None, segmenter: Any = None, **choices: Any) -> Session:
+    return Session(volume, clip or GreyClip(), segmenter or GreySegmenter(), Settings(window=WINDOW, **choices))
 
 
 def test_finds_both_bars_and_only_where_they_are(scene):
@@ -78,8 +80,9 @@ def test_instances_limits_the_parts(scene):
     assert dice(evidence.mask, left) > 0.95
 
 
-def ras(volume: Volume, kji: tuple[int, int, int]) -> tuple[float, ...]:
-    return tuple(volume.ijk_to_ras[:3] @ (kji[2], kji[1], kji[0], 1))
+def ras(volume: Volume, kji: tuple[int, int, int]) -> tuple[float, float, float]:
+    r, a, s = volume.ijk_to_ras[:3] @ (kji[2], kji[1], kji[0], 1)
+    return float(r), float(a), float(s)
 
 
 @pytest.mark.parametrize("place", [(6, 45, 66), (10, 40, 60), (14, 45, 80)])
@@ -112,15 +115,16 @@ def test_a_click_outside_of_the_volume_is_refused(scene):
 
 def test_preview_and_edit(scene):
     volume, left, right = scene
-    chain = session(volume)
+    segmenter = GreySegmenter()
+    chain = session(volume, segmenter=segmenter)
     seen = chain.preview(10, BRIGHT)
     assert seen.found
     assert dice(seen.mask, (left | right)[10]) > 0.95
     assert seen.heat_map().shape == (96, 96)
     assert seen.heat_map()[left[10]].mean() > 0.9 > seen.heat_map()[~(left | right)[10]].mean()
-    embedded = chain.segmenter.embedded
+    embedded = segmenter.embedded
     edited = chain.edit(10, BRIGHT, boxes=np.array([[20, 30, 39, 59]]))
-    assert chain.segmenter.embedded == embedded, "a changed box needs no new embedding"
+    assert segmenter.embedded == embedded, "a changed box needs no new embedding"
     assert dice(edited.mask, left[10]) > 0.95
     evidence = chain.segment(BRIGHT)
     assert np.array_equal(evidence.mask[10], edited.mask), "a correction survives a run over the volume"
@@ -138,11 +142,12 @@ def test_edit_by_clicks_and_its_errors(scene):
 
 
 def test_a_second_run_looks_and_embeds_nothing_twice(scene):
-    chain = session(scene[0])
+    clip, segmenter = GreyClip(), GreySegmenter()
+    chain = session(scene[0], clip, segmenter)
     chain.segment(BRIGHT)
-    looked, embedded = chain.clip.looked, chain.segmenter.embedded
+    looked, embedded = clip.looked, segmenter.embedded
     chain.segment(Prompt("again", ("bright", "bright")))
-    assert (chain.clip.looked, chain.segmenter.embedded) == (looked, embedded)
+    assert (clip.looked, segmenter.embedded) == (looked, embedded)
     assert (looked, embedded) == (20, 10), "every slice is looked at once, only those with a box are embedded"
 
 

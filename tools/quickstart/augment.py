@@ -315,7 +315,8 @@ class Slices(torch.utils.data.IterableDataset):
 
     def __iter__(self):
         torch.set_num_threads(1)
-        seed = torch.utils.data.get_worker_info().seed % 2**31
+        worker = torch.utils.data.get_worker_info()
+        seed = (worker.seed if worker else torch.initial_seed()) % 2**31
         random.seed(seed)
         torch.manual_seed(seed)
         while True:

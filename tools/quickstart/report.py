@@ -28,7 +28,7 @@ from MedCLIPSAMLib.engine.sam.base import PromptableSegmenter
 from MedCLIPSAMLib.engine.sam.registry import load_segmenter
 from MedCLIPSAMLib.engine.session import Session
 from MedCLIPSAMLib.engine.settings import Settings
-from MedCLIPSAMLib.engine.volume import Volume, Window
+from MedCLIPSAMLib.engine.volume import Modality, Volume, Window
 
 from .wordings import HELD_OUT
 
@@ -53,7 +53,7 @@ def dice(first: np.ndarray, second: np.ndarray) -> float:
     return 2 * np.count_nonzero(first & second) / total if total else float("nan")
 
 
-def _volume(path: Path, modality: str) -> Volume:
+def _volume(path: Path, modality: Modality) -> Volume:
     image = sitk.ReadImage(str(path))
     matrix = np.eye(4)
     matrix[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()

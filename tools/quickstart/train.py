@@ -8,7 +8,7 @@ import math
 import random
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import torch
 import typer
@@ -82,7 +82,7 @@ def losses(
     decided = torch.einsum("nlp,lt->ntp", fractions[..., cells], decisive) > 0.95
     settled_cells = known[..., None] | F.pad(decided, (0, 0, 0, extra))
     parts = dense_losses(features, texts, target[..., cells], known, settled_cells, scale, net.dense_offset)
-    out = dict(zip(("cross_entropy", "dice", "softmax"), parts, strict=True))
+    out: dict[str, torch.Tensor] = dict(zip(("cross_entropy", "dice", "softmax"), parts, strict=True))
     out["presence"] = presence_loss(
         class_feature,
         texts,
@@ -162,7 +162,7 @@ def train(
         written = [write_text(term, rng) for term in TERMS] + [write_unseen(rng) for _ in range(UNSEEN_PER_STEP)]
         texts = F.normalize(net.text(encode(split, written, config.context)), dim=1)
         parts = losses(net, next(loader), texts, groups, decisive)
-        total = sum(LOSS_WEIGHTS[name] * part for name, part in parts.items())
+        total = torch.stack([LOSS_WEIGHTS[name] * part for name, part in parts.items()]).sum()
         optimiser.zero_grad()
         total.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -182,8 +182,8 @@ def train(
                 net.dense_offset.item(),
             )
             sums = {}
-            save(average.module, out)
-    save(average.module, out)
+            save(cast(QuickStartNet, average.module), out)
+    save(cast(QuickStartNet, average.module), out)
     log.info("done after %d steps", step)
 
 

@@ -31,7 +31,7 @@ class SliceEvidence:
         score: presence in 0..1, comparable between slices.
         clues: what the score was made of, each in 0..1.
         found: whether the structure is held to be on this slice.
-        boxes: (B, 4) float x0, y0, x1, y1 of the edges; 0 is the left edge of the first pixel of the slice, 1 its right.
+        boxes: (B, 4) float x0, y0, x1, y1 of its edges; 0 is the left edge of the first pixel, 1 its right.
         mask: (H, W) bool.
         segmenter_scores: (B,) what the segmenter thinks of its mask for each box.
         edited: a person changed boxes or points.

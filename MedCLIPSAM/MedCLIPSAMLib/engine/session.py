@@ -84,7 +84,7 @@ class Session:
                 coarse = choose(coarse[None], prompt.instances, self.stack.spacing, *here)[0]
                 boxes = self._boxes(coarse)
         with _timed(seconds, "mask"):
-            mask, scores = self._masker.mask(index, boxes, coarse, prompt, positive, negative)
+            mask, scores = self._masker.mask(index, boxes, coarse, prompt, positive, negative, self._heat(saliency))
         return SliceEvidence(
             index, saliency, self._viewer.frame, value, clues[0], found, boxes, mask, scores, seconds=seconds
         )
@@ -160,7 +160,7 @@ class Session:
             boxes = [self._boxes(plane) for plane in coarse]
             if not self.settings.slicewise:
                 boxes = steady_boxes(boxes)
-        masks = self._masks(indices, boxes, coarse, prompt, positive, negative, seconds, report, cancelled)
+        masks = self._masks(indices, boxes, coarse, maps, prompt, positive, negative, seconds, report, cancelled)
         return self._conclude(prompt, indices, scores, clues, boxes, coarse, masks, seconds)
 
     def _look(self, indices, prompt, seconds, report, cancelled) -> tuple[np.ndarray, list[dict[str, float]]]:
@@ -193,7 +193,9 @@ class Session:
         shift = np.array([indices[0] if indices else 0, 0, 0])
         return choose(coarse, prompt.instances, self.stack.spacing, positive - shift, negative - shift)
 
-    def _masks(self, indices, boxes, coarse, prompt, positive, negative, seconds, report, cancelled) -> np.ndarray:
+    def _masks(
+        self, indices, boxes, coarse, maps, prompt, positive, negative, seconds, report, cancelled
+    ) -> np.ndarray:
         """(N, H, W) bool masks from the segmenter; slices corrected by hand keep their mask."""
         masks = np.zeros(coarse.shape, bool)
         rows = [row for row, box in enumerate(boxes) if len(box)]
@@ -204,7 +206,10 @@ class Session:
                 self._masker.embed([indices[row] for row in chunk])
             with _timed(seconds, "mask"):
                 for row in chunk:
-                    masks[row], _ = self._masker.mask(indices[row], boxes[row], coarse[row], prompt, positive, negative)
+                    heat = self._heat(maps[row].astype(np.float32))
+                    masks[row], _ = self._masker.mask(
+                        indices[row], boxes[row], coarse[row], prompt, positive, negative, heat
+                    )
             report(Progress(prompt.name, "mask", start + len(chunk), len(rows)))
         return masks
 
@@ -247,6 +252,12 @@ class Session:
         heat = self._viewer.frame.restore(saliency, self.stack.array.shape[1:])
         coarse = self._binarize(heat, self._viewer.slice_uint8(index))
         return keep_largest(coarse, prompt.instances or 1) if slicewise else coarse
+
+    def _heat(self, saliency: np.ndarray) -> np.ndarray | None:
+        """(S, S) saliency -> (H, W) on the slice, if it says by itself where the structure is."""
+        if self.settings.slicewise or not self._looker.method.absolute:
+            return None
+        return self._viewer.frame.restore(saliency, self.stack.array.shape[1:])
 
     def _boxes(self, coarse: np.ndarray) -> np.ndarray:
         if self.settings.slicewise:

@@ -48,7 +48,7 @@ class QuickStart:
         except Exception as error:  # tokenizers raises bare Exception
             raise ModelError(f"The quick-start model in '{folder}' is damaged: install MedCLIP-SAM again.") from error
         self._tokenizer.no_truncation()
-        self._net = net.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        self._net = net.eval().requires_grad_(False).to(device=device)
         self._context = config.context
         self.checksum = sha256(folder / WEIGHTS)
         self.device = device

@@ -57,9 +57,16 @@ class SaliencyBatch:
 
 
 class SaliencyMethod(Protocol):
-    """Two stages, so that what does not depend on the text can be kept: prepare once, explain often."""
+    """Two stages, so that what does not depend on the text can be kept: prepare once, explain often.
+
+    Attributes:
+        localizer: the binarizer that suits its maps.
+        absolute: maps are probabilities, low everywhere where the thing is absent; others must be stretched.
+    """
 
     name: ClassVar[str]
+    localizer: ClassVar[str]
+    absolute: ClassVar[bool]
 
     def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, ...) what the method needs of the images."""

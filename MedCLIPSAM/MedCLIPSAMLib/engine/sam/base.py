@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import InputError
+
 
 @dataclass(frozen=True)
 class ImageEmbeddings:
@@ -94,3 +96,30 @@ class PromptableSegmenter(Protocol):
             InputError: neither boxes nor points; not of these shapes; not finite; or a box without extent.
         """
         ...
+
+
+def check_prompts(boxes: np.ndarray | None, points: np.ndarray | None, labels: np.ndarray | None) -> int:
+    """How many prompts the arguments of `PromptableSegmenter.decode` are.
+
+    Raises:
+        InputError: they are none.
+    """
+    if (points is None) != (labels is None):
+        raise InputError("Points and point labels belong together: give both or neither.")
+    counts = {len(given) for given in (boxes, points) if given is not None}
+    if len(counts) != 1:
+        raise InputError("There must be boxes, or points, or as many sets of points as boxes.")
+    count = counts.pop()
+    if boxes is not None:
+        _check(boxes, "Boxes", (count, 4))
+        if not (boxes[:, :2] < boxes[:, 2:]).all():
+            raise InputError("A box has no extent: give x0, y0, x1, y1 with x0 < x1 and y0 < y1.")
+    if points is not None and labels is not None:
+        _check(points, "Points", (*points.shape[:2], 2))
+        _check(labels, "Point labels", points.shape[:2])
+    return count
+
+
+def _check(values: np.ndarray, what: str, shape: tuple[int, ...]) -> None:
+    if values.shape != shape or not values.size or not np.isfinite(values).all():
+        raise InputError(f"{what} must be finite numbers of shape {shape}, not {values.shape}.")

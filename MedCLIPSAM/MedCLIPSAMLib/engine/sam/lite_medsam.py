@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from .box_trained import BoxTrainedNetwork
 from .network import SamNetwork, to_unit_range
 
 with warnings.catch_warnings():
@@ -56,10 +58,11 @@ def build(name: str, state: dict[str, Tensor], checksum: str, device: torch.devi
     network.load_state_dict(state)
     network.eval()
     _fuse(network.image_encoder)  # with channels_last, a quarter quicker on a CPU and equal to 1e-5
-    return SamNetwork(name, checksum, network.to(memory_format=torch.channels_last), LiteMedSamInput(), device)
+    network.to(memory_format=torch.channels_last)
+    return BoxTrainedNetwork(name, checksum, network, LiteMedSamInput(), device)
 
 
-def _fuse(module: nn.Module) -> None:
+def _fuse(module: Any) -> None:
     """Folds every batch normalisation of TinyViT into the convolution before it."""
     for name, child in module.named_children():
         if isinstance(getattr(child, "bn", None), nn.BatchNorm2d):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import InputError
-from .base import ImageEmbeddings, MaskBatch
+from .base import ImageEmbeddings, MaskBatch, check_prompts
 
 _PROMPTS_AT_ONCE = 16
 # Pictures at once gain nothing on a CPU, where one already keeps all cores busy and more outgrow the caches.
@@ -79,16 +79,17 @@ class SamNetwork:
         """See `PromptableSegmenter.decode`."""
         if len(embedding) != 1:
             raise InputError(f"Prompts belong to one picture, not to {len(embedding)}: take one by `slice`.")
-        corners, xy, labels = _checked(boxes, points, point_labels)
+        count = check_prompts(boxes, points, point_labels)
         features, shape = embedding.features.to(self.device), embedding.shape
-        at = self._to_input(shape)
 
         def run(part: slice) -> tuple[Tensor, Tensor]:
-            sparse, dense = self._network.prompt_encoder(
-                points=None if xy is None or labels is None else (at(xy[part]), labels[part].to(self.device)),
-                boxes=None if corners is None else at(corners[part]).flatten(1),
-                masks=None,
-            )
+            clicks = corners = None
+            if points is not None and point_labels is not None:
+                labels = torch.from_numpy(point_labels[part].astype(np.float32)).to(self.device)
+                clicks = self._to_input(points[part], shape), labels
+            if boxes is not None:
+                corners = self._to_input(boxes[part].reshape(-1, 2, 2), shape).flatten(1)
+            sparse, dense = self._network.prompt_encoder(points=clicks, boxes=corners, masks=None)
             logits, scores = self._network.mask_decoder(
                 image_embeddings=features,
                 image_pe=self._network.prompt_encoder.get_dense_pe(),
@@ -98,14 +99,13 @@ class SamNetwork:
             )
             return self._to_picture(logits, shape).sigmoid_(), scores
 
-        prompts = len(corners if corners is not None else xy)
-        masks, scores = self._in_parts(run, prompts, _PROMPTS_AT_ONCE)
+        masks, scores = self._in_parts(run, count, _PROMPTS_AT_ONCE)
         return MaskBatch(masks.numpy(), scores.numpy())
 
-    def _to_input(self, shape: tuple[int, int]) -> Callable[[Tensor], Tensor]:
-        """Takes (..., 2) x, y from pixels of the picture to pixels of the input, integers at pixel centres."""
-        scale = torch.tensor([new / old for new, old in zip(self._prepare.content(shape), shape, strict=True)])
-        return lambda xy: ((xy + 0.5) * scale.flip(0) - 0.5).to(self.device)
+    def _to_input(self, xy: np.ndarray, shape: tuple[int, int]) -> Tensor:
+        """(B, P, 2) x, y from pixels of the picture to pixels of the input, integers at pixel centres."""
+        scale = np.divide(self._prepare.content(shape), shape)[::-1]
+        return torch.from_numpy(((xy + 0.5) * scale - 0.5).astype(np.float32)).to(self.device)
 
     def _to_picture(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
         """(B, M, h, w) logits of the input to (B, M, H, W) of the picture, without the padding; bilinear."""
@@ -119,7 +119,8 @@ class SamNetwork:
         start = 0
         while start < count:
             try:
-                results = run(slice(start, start + at_once))
+                done.append(tuple(result.cpu() for result in run(slice(start, start + at_once))))
+                start += at_once
             except torch.cuda.OutOfMemoryError as error:
                 if at_once == 1:
                     raise InputError(
@@ -127,39 +128,4 @@ class SamNetwork:
                     ) from error
                 at_once //= 2
                 torch.cuda.empty_cache()
-                continue
-            done.append(tuple(result.cpu() for result in results))
-            start += at_once
         return tuple(torch.cat(parts) for parts in zip(*done, strict=True))
-
-
-def _checked(
-    boxes: np.ndarray | None, points: np.ndarray | None, labels: np.ndarray | None
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Boxes as corners (B, 2, 2), points (B, P, 2) and their labels (B, P), float32.
-
-    Raises:
-        InputError: they are no prompts for `PromptableSegmenter.decode`.
-    """
-    if boxes is None and points is None:
-        raise InputError("There is nothing to segment from: give boxes, points, or both.")
-    if (points is None) != (labels is None):
-        raise InputError("Points and point labels belong together: give both or neither.")
-    count = len(boxes) if boxes is not None else len(points if points is not None else ())
-    corners = None if boxes is None else _tensor(boxes, "boxes", (count, 4)).reshape(-1, 2, 2)
-    if corners is not None and not (corners[:, 0] < corners[:, 1]).all():
-        raise InputError("A box has no extent: give x0, y0, x1, y1 with x0 < x1 and y0 < y1.")
-    if points is None or labels is None:
-        return corners, None, None
-    per_prompt = points.shape[1] if points.ndim == 3 else 0
-    return (
-        corners,
-        _tensor(points, "points", (count, per_prompt, 2)),
-        _tensor(labels, "point labels", (count, per_prompt)),
-    )
-
-
-def _tensor(values: np.ndarray, what: str, shape: tuple[int, ...]) -> Tensor:
-    if values.shape != shape or not values.size or not np.isfinite(values).all():
-        raise InputError(f"The {what} must be finite numbers of shape {shape}, not {values.shape}.")
-    return torch.from_numpy(values.astype(np.float32))

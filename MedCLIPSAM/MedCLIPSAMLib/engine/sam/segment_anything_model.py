@@ -10,6 +10,7 @@ from skimage.transform import resize
 from torch import Tensor
 from torch.nn import functional as F
 
+from .box_trained import BoxTrainedNetwork
 from .network import SamNetwork, to_unit_range
 
 _SIZE = 1024
@@ -70,5 +71,6 @@ def build(name: str, state: dict[str, Tensor], checksum: str, device: torch.devi
         network = sam_model_registry[architecture.replace("-", "_")]()
     network.load_state_dict(state, assign=True)
     network.float()
-    prepare = MedSamInput() if family == "medsam" else SamInput(network.pixel_mean, network.pixel_std)
-    return SamNetwork(name, checksum, network, prepare, device)
+    if family == "medsam":
+        return BoxTrainedNetwork(name, checksum, network, MedSamInput(), device)
+    return SamNetwork(name, checksum, network, SamInput(network.pixel_mean, network.pixel_std), device)
