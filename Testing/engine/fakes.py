@@ -72,7 +72,6 @@ class GreySegmenter:
     name = "grey"
     checksum = "1" * 64
     image_size = 128
-    takes_points = True
     device = torch.device("cpu")
 
     def __init__(self) -> None:

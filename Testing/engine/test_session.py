@@ -36,7 +36,8 @@ def scene() -> tuple[Volume, np.ndarray, np.ndarray]:
 
 
 def session(volume: Volume, clip: Any = None, segmenter: Any = None, **choices: Any) -> Session:
-    return Session(volume, clip or GreyClip(), segmenter or GreySegmenter(), Settings(window=WINDOW, **choices))
+    clip, segmenter = clip or GreyClip(), segmenter or GreySegmenter()
+    return Session(volume, clip, segmenter, Settings(window=WINDOW, **choices))
 
 
 def test_finds_both_bars_and_only_where_they_are(scene):

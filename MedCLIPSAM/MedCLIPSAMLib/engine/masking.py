@@ -17,7 +17,6 @@ from .sam.voting import combine
 
 _INSIDE = 0.5  # a pixel belongs to the structure above this probability
 _SAMPLED_POINTS = 5  # per component, where the prompt shows points instead of a box
-_REACH_MM = 15.0  # from a click to the edge of a box that is made for it
 _HEAT_ERROR = 0.15  # best of 0.15 to 0.25 on a CT and a T1 head: 1 - the score at which both answers count the same
 
 
@@ -87,10 +86,8 @@ class Masker:
         clicks = _Clicks.on(index, positive, negative)
         mask, scores = np.zeros(coarse.shape, bool), np.zeros(0)
         if len(boxes):
-            by_points = prompt.visual != "box" and self._segmenter.takes_points
-            sampled = _sampled(coarse, boxes) if by_points else None
-            shown = None if by_points and prompt.visual == "points" else boxes
-            probability, scores = self._run(index, shown, sampled, None)
+            sampled = None if prompt.visual == "box" else _sampled(coarse, boxes)
+            probability, scores = self._run(index, None if prompt.visual == "points" else boxes, sampled, None)
             mask = merge(probability, scores, heat) > _INSIDE
         if clicks.kept_by(mask) == len(clicks.xy):
             return mask, scores
@@ -109,15 +106,10 @@ class Masker:
         return self._with_clicks(index, boxes, clicks)
 
     def _with_clicks(self, index: int, boxes: np.ndarray, clicks: _Clicks) -> tuple[np.ndarray, np.ndarray]:
-        """Clicks as points, or, for a segmenter that never learnt them, as larger boxes and dropped parts."""
         if not len(boxes) and not clicks.positive.any():
             return np.zeros(self._viewer.stack.array.shape[1:], bool), np.zeros(0)
-        if self._segmenter.takes_points:
-            probability, scores = self._run(index, *_points_by_box(boxes, clicks))
-            return probability > _INSIDE, scores
-        reach = _REACH_MM / np.array(self._viewer.stack.spacing[:0:-1])
-        probability, scores = self._run(index, _reaching(boxes, clicks, reach), None, None)
-        return _without_parts(probability > _INSIDE, clicks), scores
+        probability, scores = self._run(index, *_points_by_box(boxes, clicks))
+        return probability > _INSIDE, scores
 
     def _run(
         self, index: int, boxes: np.ndarray | None, points: np.ndarray | None, labels: np.ndarray | None
@@ -191,30 +183,3 @@ def _points_by_box(
     mine = (owner == np.arange(len(boxes))[:, None]) | ~clicks.positive
     labels = np.where(mine, clicks.positive.astype(int), -1)
     return boxes, np.broadcast_to(clicks.xy, (len(boxes), *clicks.xy.shape)), labels
-
-
-def _reaching(boxes: np.ndarray, clicks: _Clicks, reach: np.ndarray) -> np.ndarray:
-    """Grows the nearest box to every positive click outside of all boxes; without boxes, one is made at each click.
-
-    ``reach``: x, y pixels from a click to the edge of the box.
-    """
-    wanted = clicks.xy[clicks.positive]
-    if not len(boxes):
-        return np.hstack([wanted - reach, wanted + reach])
-    grown = boxes.copy()
-    for click in wanted:
-        outside = np.linalg.norm(np.maximum(0, np.maximum(grown[:, :2] - click, click - grown[:, 2:])), axis=1)
-        nearest = int(outside.argmin())
-        if outside[nearest] > 0:
-            grown[nearest, :2] = np.minimum(grown[nearest, :2], click - reach / 2)
-            grown[nearest, 2:] = np.maximum(grown[nearest, 2:], click + reach / 2)
-    return grown
-
-
-def _without_parts(mask: np.ndarray, clicks: _Clicks) -> np.ndarray:
-    """Drops the components of (H, W) bool under negative clicks that hold no positive one."""
-    labels, _ = label(mask)
-    x, y = np.clip(np.rint(clicks.xy).astype(int), 0, np.array(mask.shape[::-1]) - 1).T
-    under = labels[y, x]
-    dropped = set(under[~clicks.positive].tolist()) - set(under[clicks.positive].tolist())
-    return mask & ~np.isin(labels, list(dropped))
