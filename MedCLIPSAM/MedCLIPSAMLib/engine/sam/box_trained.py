@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from scipy import ndimage
 
-from ..errors import InputError
 from .base import ImageEmbeddings, MaskBatch, check_prompts
+from .box_search import BoxSearch
 from .network import SamNetwork
 
 _INSIDE = 0.5
-_MARGIN = 0.05  # a box a little too wide costs nothing, one too narrow cuts the mask
-_SIDES = 0.04 * 1.5 ** np.arange(8)  # of the boxes tried round points, as parts of the picture's longer side
-_OUTWARD = np.array([-1, -1, 1, 1])
 
 
 class BoxTrainedNetwork(SamNetwork):
@@ -35,21 +29,25 @@ class BoxTrainedNetwork(SamNetwork):
     ) -> MaskBatch:
         """See `PromptableSegmenter.decode`.
 
-        Points without a box try boxes of several sizes. With a box, they change nothing where its mask agrees
-        with them; else a positive point widens the box or finds its own, and a negative one cuts a side off.
+        Points change nothing where the mask of their box agrees with them; else a positive point widens the box
+        or finds another, and a negative one cuts a side off.
 
         Raises:
-            InputError: as there, or negative points without a box and without a positive point.
+            InputError: as there, or negative points without a box or a positive point.
         """
+        answer_to_boxes = super().decode
+
+        def answer(tried: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            made = answer_to_boxes(embedding, tried)
+            return made.masks[:, 0] > _INSIDE, made.scores[:, 0]
+
         count = check_prompts(boxes, points, point_labels)
         if points is not None and point_labels is not None:
-            given = [None] * count if boxes is None else boxes
-            clicks = [_Clicks(xy[at == 1], xy[at == 0]) for xy, at in zip(points, point_labels, strict=True)]
-            boxes = np.stack([self._box(embedding, *prompt) for prompt in zip(given, clicks, strict=True)])
-        return super().decode(embedding, boxes, multimask=multimask)
-
-    def _box(self, embedding: ImageEmbeddings, box: np.ndarray | None, clicks: _Clicks) -> np.ndarray:
-        """(4,) the box whose mask agrees best with the clicks."""
-        if box is None and not len(clicks.wanted):
-            raise InputError("A point that is not on the structure finds nothing: give a box or a point on it.")
-        tried = [] if box is None else [_around(np.vstack([box.reshape(2, 2), clicks.wanted]))]
+            searches = [
+                BoxSearch(answer, embedding.shape, xy[label == 1], xy[label == 0])
+                for xy, label in zip(points, point_labels, strict=True)
+            ]
+            boxes = np.stack(
+                [searches[n].find() if boxes is None else searches[n].correct(boxes[n]) for n in range(count)]
+            )
+        return answer_to_boxes(embedding, boxes, multimask=multimask)
