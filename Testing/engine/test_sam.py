@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
+from scipy.ndimage import distance_transform_edt
 from segment_anything import SamPredictor, build_sam_vit_b
 
 from MedCLIPSAMLib.engine.errors import InputError, ModelError
 from MedCLIPSAMLib.engine.sam.base import ImageEmbeddings, PromptableSegmenter
+from MedCLIPSAMLib.engine.sam.box_trained import BoxTrainedNetwork
 from MedCLIPSAMLib.engine.sam.lite_medsam import LiteMedSamInput, weights_file
+from MedCLIPSAMLib.engine.sam.network import SamNetwork
 from MedCLIPSAMLib.engine.sam.registry import list_segmenters, load_segmenter
 from MedCLIPSAMLib.engine.sam.segment_anything_model import MedSamInput
 from MedCLIPSAMLib.engine.sam.voting import VOTING, combine
@@ -24,6 +27,11 @@ BOX = np.array([[10.0, 10, 50, 50]])
 POINT, LABEL = np.array([[[20.0, 20]]]), np.array([[1]])
 
 
+def one(*points: np.ndarray, labels: list[int]) -> dict[str, np.ndarray]:
+    """Points of one prompt."""
+    return {"points": np.array(points)[None], "point_labels": np.array([labels])}
+
+
 def dice(a: np.ndarray, b: np.ndarray) -> float:
     return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
 
@@ -32,6 +40,12 @@ def box_of(mask: np.ndarray) -> list[float]:
     """Outer edges, with integers at pixel centres."""
     y, x = np.nonzero(mask)
     return [x.min() - 0.5, y.min() - 0.5, x.max() + 0.5, y.max() + 0.5]
+
+
+def middle_of(mask: np.ndarray) -> np.ndarray:
+    """x, y of the pixel farthest from the edge."""
+    y, x = np.unravel_index(distance_transform_edt(mask).argmax(), mask.shape)
+    return np.array([x, y], float)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +98,59 @@ def test_positions_are_in_pixels_of_the_picture_whatever_its_size(lite, abdomen)
     assert dice(lite.decode(large, boxes=box).masks[0, 0, 1::3, 1::3] > 0.5, organs["spleen"]) > 0.9
 
 
+@pytest.mark.parametrize("name", ["liver", "spleen", "stomach", "aorta", "left kidney"])
+def test_one_click_finds_an_organ(lite, abdomen, embedded, name):
+    organ = abdomen[1][name]
+    found = lite.decode(embedded, **one(middle_of(organ), labels=[1]))
+    assert dice(found.masks[0, 0] > 0.5, organ) > 0.85
+
+
+def test_a_click_on_a_right_mask_changes_nothing(lite, abdomen, embedded):
+    spleen, liver = abdomen[1]["spleen"], abdomen[1]["liver"]
+    boxes = np.array([box_of(spleen)])
+    right = lite.decode(embedded, boxes).masks
+    clicks = one(middle_of(spleen), middle_of(liver), np.zeros(2), labels=[1, 0, -1])
+    np.testing.assert_array_equal(lite.decode(embedded, boxes, **clicks).masks, right)
+
+
+def test_clicks_in_a_box_around_two_organs_choose_one(lite, abdomen, embedded):
+    stomach, liver = abdomen[1]["stomach"], abdomen[1]["liver"]
+    boxes = np.array([box_of(stomach | liver)])
+    assert dice(lite.decode(embedded, boxes).masks[0, 0] > 0.5, liver) > 0.85
+    for clicks in (
+        one(middle_of(stomach), labels=[1]),
+        one(middle_of(stomach), middle_of(liver), labels=[1, 0]),
+    ):
+        assert dice(lite.decode(embedded, boxes, **clicks).masks[0, 0] > 0.5, stomach) > 0.85
+
+
+def test_a_negative_click_cuts_a_leak_off(lite, abdomen, embedded):
+    spleen, stomach = abdomen[1]["spleen"], abdomen[1]["stomach"]
+    boxes = np.array([box_of(spleen | stomach)])
+    leaked = lite.decode(embedded, boxes).masks[0, 0] > 0.5
+    cut = lite.decode(embedded, boxes, **one(middle_of(stomach), labels=[0])).masks[0, 0] > 0.5
+    assert dice(leaked, stomach) > 0.3
+    assert dice(cut, stomach) < 0.05
+    assert dice(cut, spleen) > dice(leaked, spleen) + 0.1
+
+
+def test_a_positive_click_outside_widens_the_box(lite, abdomen, embedded):
+    liver = abdomen[1]["liver"]
+    x0, y0, x1, y1 = box_of(liver)
+    y, x = np.argwhere(liver)[-5]
+    half = np.array([[x0, y0, x1, y0 + (y1 - y0) / 2]])
+    narrow, wide = (
+        lite.decode(embedded, half, **clicks).masks[0, 0] > 0.5
+        for clicks in ({}, one(np.array([x, y], float), labels=[1]))
+    )
+    assert dice(wide, liver) > dice(narrow, liver) + 0.1
+
+
+def test_a_negative_click_alone_is_refused(lite, embedded):
+    with pytest.raises(InputError, match="off the structure"):
+        lite.decode(embedded, **one(np.array([50.0, 50]), labels=[0]))
+
+
 def test_pictures_and_prompts_in_one_call_equal_one_by_one(lite, abdomen, embedded):
     both = lite.embed(np.concatenate([abdomen[0][:, ::-1], abdomen[0]]))
     assert len(both) == 2
@@ -95,9 +162,9 @@ def test_pictures_and_prompts_in_one_call_equal_one_by_one(lite, abdomen, embedd
     assert together.masks.shape == (3, 3, 101, 122)
     assert together.scores.shape == (3, 3)
     for n in range(3):
-        one = lite.decode(embedded, boxes[n : n + 1], points[n : n + 1], labels[n : n + 1], multimask=True)
-        np.testing.assert_allclose(one.masks[0], together.masks[n], atol=1e-4)
-        np.testing.assert_allclose(one.scores[0], together.scores[n], atol=1e-4)
+        alone = lite.decode(embedded, boxes[n : n + 1], points[n : n + 1], labels[n : n + 1], multimask=True)
+        np.testing.assert_allclose(alone.masks[0], together.masks[n], atol=1e-4)
+        np.testing.assert_allclose(alone.scores[0], together.scores[n], atol=1e-4)
 
 
 def test_embedding_is_reused_and_a_slice_of_it_keeps_no_more_memory(lite, embedded, monkeypatch):
@@ -140,6 +207,7 @@ def test_fewer_prompts_at_once_where_memory_runs_out(lite, embedded, monkeypatch
         {"boxes": BOX * np.nan},
         {"points": POINT},
         {"points": POINT[0], "point_labels": LABEL},
+        {"point_labels": LABEL},
         {"points": POINT, "point_labels": LABEL[:, :0]},
         {"boxes": BOX.repeat(2, axis=0), "points": POINT, "point_labels": LABEL},
     ],
@@ -191,6 +259,7 @@ def sam_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_sam_equals_the_published_predictor(sam_file, monkeypatch):
     sam: Any = load_segmenter(sam_file, "cpu")
+    assert type(sam) is SamNetwork
     assert (sam.name, sam.image_size, sam.checksum) == ("sam-vit-b", 1024, sha256(sam_file))
     picture = np.random.default_rng(0).integers(0, 256, (1024, 700, 3), np.uint8)
     embedding = sam.embed(picture[None])
@@ -223,6 +292,7 @@ def test_a_vit_b_is_medsam_by_name_or_file_name(sam_file):
     for given in (named, f"medsam-vit-b:{sam_file}"):
         medsam = load_segmenter(given, "cpu")
         assert medsam.name == "medsam-vit-b"
+        assert type(medsam) is BoxTrainedNetwork
     assert load_segmenter(f"sam-vit-b:{named}", "cpu").name == "sam-vit-b"
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..device import pick_device
-from ..errors import ModelError
+from ..errors import InputError, ModelError
 from ..weights import read_state_dict, sha256
 from .base import PromptableSegmenter
 
@@ -37,7 +37,7 @@ def load_segmenter(name_or_file: str | Path, device: str | torch.device = "auto"
 
     Raises:
         ModelError: there is no such segmenter or file, or the file is damaged or of another model.
-        InputError: there is no such device.
+        InputError: there is no such device, or too little memory on it.
     """
     where = pick_device(device)
     name, file = _name_and_file(str(name_or_file))
@@ -51,6 +51,8 @@ def load_segmenter(name_or_file: str | Path, device: str | torch.device = "auto"
         raise ModelError(f"'{file}' is a checkpoint of {kind}, not of {name}: give {kind}:FILE or the file alone.")
     try:
         return _module(name).build(name, state, sha256(file), where)
+    except torch.cuda.OutOfMemoryError as error:
+        raise InputError(f"{name} does not fit into the free memory of {where}: choose device 'cpu'.") from error
     except RuntimeError as error:
         raise ModelError(
             f"'{file}' looks like {kind}, but tensors are missing, unknown or of another shape:"
