@@ -85,12 +85,15 @@ class Looker:
         return batch, slice_clues(batch, images, query, self._neutral)
 
     def _prepare(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """What the method keeps of the slices, (N, ...), and their image features of length 1, (N, D)."""
+        """What the method keeps of the slices, (N, ...), and their features of length 1, (N, D) where needed."""
         missing = [index for index in indices if index not in self._prepared]
         made = {}
         if missing:
             pixels = self.model.preprocess(self.viewer.pictures(missing, self.model.image_size))
-            parts = zip(self.method.prepare(self.model, pixels), unit(self.model.encode_image(pixels)), strict=True)
+            # A method that answers presence itself needs no image features: that would be a second pass.
+            absolute = self.method.absolute
+            images = pixels.new_empty((len(missing), 0)) if absolute else unit(self.model.encode_image(pixels))
+            parts = zip(self.method.prepare(self.model, pixels), images, strict=True)
             made = {
                 index: (tokens.clone(), image.clone()) for index, (tokens, image) in zip(missing, parts, strict=True)
             }

@@ -196,7 +196,7 @@ class Session:
     def _masks(
         self, indices, boxes, coarse, maps, prompt, positive, negative, seconds, report, cancelled
     ) -> np.ndarray:
-        """(N, H, W) bool masks from the segmenter; slices corrected by hand keep their mask."""
+        """(N, H, W) bool masks from the segmenter."""
         masks = np.zeros(coarse.shape, bool)
         rows = [row for row, box in enumerate(boxes) if len(box)]
         for start in range(0, len(rows), _CHUNK):

@@ -100,7 +100,7 @@ class SaliencyMethod(Protocol):
         cancelled: Callable[[], bool] | None = None,
     ) -> SaliencyBatch:
         """Both stages: (N, 3, S, S) -> saliency."""
-        ...
+        return self.explain(model, self.prepare(model, pixels), query, slices, cancelled)
 
 
 def normalise(maps: Tensor) -> Tensor:

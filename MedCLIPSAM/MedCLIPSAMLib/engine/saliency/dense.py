@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..clip.base import DenseImageTextModel, ImageTextModel
 from ..errors import Cancelled, InputError
-from .base import SaliencyBatch, TextQuery
+from .base import SaliencyBatch, SaliencyMethod, TextQuery
 
 _SHARPNESS = 15.0  # the factor of cosines in the softmax that the model was trained with
 _NOTHING = 3.0  # the logit of "none of these texts" in that softmax
@@ -20,7 +20,7 @@ _SAME = 0.6  # an anchor less near to the target than this is not what the targe
 _PEAK_CELLS = 8  # the smallest organ that the model was trained to report has about this many cells
 
 
-class Dense:
+class Dense(SaliencyMethod):
     """Probability that a cell shows what the text says, and not what any rival text says.
 
     The map is the geometric mean of two answers the model was trained for: the sigmoid "does this cell show it?"
@@ -67,16 +67,6 @@ class Dense:
         side = math.isqrt(cells.shape[1])
         enlarged = F.interpolate(cells.view(-1, 1, side, side), (model.image_size,) * 2, mode="bilinear")
         return SaliencyBatch(enlarged[:, 0], cells.sum(1), (peak * torch.stack(presence)).sqrt())
-
-    def __call__(
-        self,
-        model: ImageTextModel,
-        pixels: Tensor,
-        query: TextQuery,
-        slices: Sequence[int] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> SaliencyBatch:
-        return self.explain(model, self.prepare(model, pixels), query, slices, cancelled)
 
     def _rivals(self, model: DenseImageTextModel, query: TextQuery) -> Tensor:
         """(R, D) of length 1: the contrast wordings, and the anchors that mean another part of the body."""

@@ -14,13 +14,13 @@ from torch.nn import functional as F
 from ..clip.base import ImageTextModel
 from ..errors import Cancelled
 from ..published import PUBLISHED
-from .base import SaliencyBatch, TextQuery
+from .base import SaliencyBatch, SaliencyMethod, TextQuery
 
 _INITIAL_ALPHA = 5.0
 
 
 @dataclass(frozen=True)
-class M2IB:
+class M2IB(SaliencyMethod):
     """How much of each image token must pass so that the image still agrees with the text.
 
     Noise replaces the tokens X after a transformer block, by a share that is learnt per image and element:
@@ -81,16 +81,6 @@ class M2IB:
         size = (model.image_size, model.image_size)
         maps = F.interpolate(information.unsqueeze(1), size, mode="bilinear").squeeze(1)
         return SaliencyBatch(maps, information.sum((1, 2)))
-
-    def __call__(
-        self,
-        model: ImageTextModel,
-        pixels: Tensor,
-        query: TextQuery,
-        slices: Sequence[int] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> SaliencyBatch:
-        return self.explain(model, self.prepare(model, pixels), query, slices, cancelled)
 
     def _patch_information(
         self,
