@@ -14,69 +14,32 @@ from .console import stderr, stdout
 from .files import check_apart, check_file, new_file
 from .progress import Stopwatch
 from .report import stage_line
-from .request import (
-    check_points,
-    read_modality,
-    read_prompts,
-    read_settings,
-    saliency_of,
-    slices_of,
-)
+from .request import check_points, saliency_of, slices_of
 
 
+@options.with_chain_options
 def preview(
     volume: options.VolumeArgument,
     slice_number: Annotated[int, typer.Option("--slice", metavar="K", min=0, help="The slice, from 0.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PNG", help="Picture to write.")],
-    prompt: options.Prompts = None,
-    prompts: options.PromptFile = None,
-    point: options.Points = None,
-    not_point: options.NotPoints = None,
-    axis: options.AxisOption = "acquisition",
-    window: options.WindowOption = None,
-    modality: options.ModalityOption = None,
-    clip: options.ClipOption = "quickstart",
-    sam: options.SamOption = "lite-medsam",
-    device: options.DeviceOption = "auto",
-    saliency: options.SaliencyOption = None,
-    layer: options.LayerOption = None,
-    beta: options.BetaOption = None,
-    steps: options.StepsOption = None,
-    seed: options.SeedOption = None,
-    localize: options.LocalizeOption = None,
-    voting: options.VotingOption = None,
-    slicewise: options.SlicewiseOption = False,
-    exact: options.ExactOption = False,
+    chain: options.ChainOptions,
     force: options.ForceOption = False,
     quiet: options.QuietOption = False,
 ) -> None:
     """Show slice, heat map, box and mask of each prompt on one slice, without its neighbours."""
-    asked = read_prompts(prompt, prompts, point, not_point)
+    asked = chain.read_prompts()
     check_file(output, ".png", force=force)
     check_apart(volume, output)
     watch = Stopwatch(stderr(quiet=quiet))
     with watch.stage("starting", "Starting"):
-        meaning = read_modality(modality)
-        settings = read_settings(
-            axis=axis,
-            window=window,
-            saliency=saliency,
-            layer=layer,
-            beta=beta,
-            steps=steps,
-            seed=seed,
-            localize=localize,
-            voting=voting,
-            slicewise=slicewise,
-            exact=exact,
-        )
+        meaning, settings = chain.read_modality(), chain.read_settings()
 
     source = read_source(volume, meaning, watch)
     from ..engine.volume import SliceStack
 
     stack = SliceStack(source.volume, settings.axis)
     check_points(asked, stack, slices_of(stack, (slice_number, slice_number)))
-    session = open_session(source, clip, sam, device, settings, watch)
+    session = open_session(source, chain.clip, chain.sam, chain.device, settings, watch)
 
     from .evidence import heat_of
     from .pictures import SlicePicture, draw_panels

@@ -86,16 +86,12 @@ def read_settings(*, axis: str, window: str | None, **choices: Any) -> Settings:
 
 
 def check_fit(settings: Settings, clip: ImageTextModel) -> None:
-    """Refuse options which the loaded model cannot follow.
+    """Refuse options of m2ib where the loaded model runs another method.
 
     Raises:
-        InputError: an option of m2ib where another method runs, or a block that the model does not have.
+        InputError: there is such an option.
     """
     _check_m2ib(settings, saliency_of(settings, clip))
-    if settings.layer is not None and settings.layer >= clip.block_count:
-        raise InputError(
-            f"--layer {settings.layer} does not exist in {clip.name}; choose from 0 to {clip.block_count - 1}."
-        )
 
 
 def saliency_of(settings: Settings, clip: ImageTextModel) -> str:

@@ -13,24 +13,21 @@ from .chain import open_session, read_source, run_prompts
 from .console import stderr, stdout
 from .files import check_apart, check_file, check_folder, new_file, new_files
 from .progress import Stopwatch
-from .request import check_points, read_modality, read_prompts, read_range, read_settings, slices_of
+from .request import check_points, read_range, slices_of
 
 if TYPE_CHECKING:
     from ..engine.session import Session
     from ..scene.run import Result
 
 
+@options.with_chain_options
 def segment(
     volume: options.VolumeArgument,
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="OUT", help="File to write: .seg.nrrd, .nii.gz or .mrb."),
     ],
-    prompt: options.Prompts = None,
-    prompts: options.PromptFile = None,
-    point: options.Points = None,
-    not_point: options.NotPoints = None,
-    axis: options.AxisOption = "acquisition",
+    chain: options.ChainOptions,
     slices: Annotated[
         str | None,
         typer.Option(
@@ -40,20 +37,6 @@ def segment(
             rich_help_panel="Where to look",
         ),
     ] = None,
-    window: options.WindowOption = None,
-    modality: options.ModalityOption = None,
-    clip: options.ClipOption = "quickstart",
-    sam: options.SamOption = "lite-medsam",
-    device: options.DeviceOption = "auto",
-    saliency: options.SaliencyOption = None,
-    layer: options.LayerOption = None,
-    beta: options.BetaOption = None,
-    steps: options.StepsOption = None,
-    seed: options.SeedOption = None,
-    localize: options.LocalizeOption = None,
-    voting: options.VotingOption = None,
-    slicewise: options.SlicewiseOption = False,
-    exact: options.ExactOption = False,
     evidence: Annotated[
         Path | None,
         typer.Option("--evidence", metavar="DIR", help="Folder for scores as CSV, and pictures."),
@@ -69,25 +52,12 @@ def segment(
 
     A prompt that is not found leaves an empty segment, and is no error.
     """
-    asked = read_prompts(prompt, prompts, point, not_point)
+    asked = chain.read_prompts()
     limits = read_range(slices)
     console = stderr(quiet=quiet)
     watch = Stopwatch(console)
     with watch.stage("starting", "Starting"):
-        meaning = read_modality(modality)
-        settings = read_settings(
-            axis=axis,
-            window=window,
-            saliency=saliency,
-            layer=layer,
-            beta=beta,
-            steps=steps,
-            seed=seed,
-            localize=localize,
-            voting=voting,
-            slicewise=slicewise,
-            exact=exact,
-        )
+        meaning, settings = chain.read_modality(), chain.read_settings()
         _check_outputs(volume, output, evidence, report, force=force)
 
     source = read_source(volume, meaning, watch)
@@ -96,7 +66,7 @@ def segment(
     stack = SliceStack(source.volume, settings.axis)
     searched = slices_of(stack, limits)
     check_points(asked, stack, searched)
-    session = open_session(source, clip, sam, device, settings, watch)
+    session = open_session(source, chain.clip, chain.sam, chain.device, settings, watch)
     results, node = run_prompts(session, source, asked, searched, console, watch)
 
     from ..scene.files import save
