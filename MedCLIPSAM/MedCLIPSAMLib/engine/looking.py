@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .clip.base import ImageTextModel
+from .errors import InputError
 from .presence import NEUTRAL_TEXTS, slice_clues, unit
 from .prompt import Prompt
 from .saliency import SaliencyBatch, SaliencyMethod, TextQuery, saliency_method
@@ -108,9 +109,12 @@ def _method(model: ImageTextModel, settings: Settings) -> SaliencyMethod:
     name = "m2ib" if settings.exact else settings.saliency or model.recommended.saliency
     if name != "m2ib":
         return saliency_method(name)
+    layer = model.recommended.layer if settings.layer is None else settings.layer
+    if not 0 <= layer < model.block_count:
+        raise InputError(f"Layer {layer} does not exist in {model.name}; choose from 0 to {model.block_count - 1}.")
     return saliency_method(
         name,
-        layer=model.recommended.layer if settings.layer is None else settings.layer,
+        layer=layer,
         beta=model.recommended.beta if settings.beta is None else settings.beta,
         steps=settings.steps,
         noise_samples=settings.noise_samples,

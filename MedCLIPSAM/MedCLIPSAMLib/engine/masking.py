@@ -16,6 +16,7 @@ from .sam.base import ImageEmbeddings, PromptableSegmenter
 from .sam.voting import combine
 
 _INSIDE = 0.5  # a pixel belongs to the structure above this probability
+_MERGED_INSIDE = 0.45  # saliency fades towards the edge of what it shows
 _SAMPLED_POINTS = 5  # per component, where the prompt shows points instead of a box
 _HEAT_ERROR = 0.15  # best of 0.15 to 0.25 on a CT and a T1 head: 1 - the score at which both answers count the same
 
@@ -88,7 +89,7 @@ class Masker:
         if len(boxes):
             sampled = None if prompt.visual == "box" else _sampled(coarse, boxes)
             probability, scores = self._run(index, None if prompt.visual == "points" else boxes, sampled, None)
-            mask = merge(probability, scores, heat) > _INSIDE
+            mask = probability > _INSIDE if heat is None else merge(probability, scores, heat)
         if clicks.kept_by(mask) == len(clicks.xy):
             return mask, scores
         corrected, corrected_scores = self._with_clicks(index, boxes, clicks)
@@ -137,22 +138,19 @@ class Masker:
         return union, made.scores.max(1)
 
 
-def merge(probability: np.ndarray, scores: np.ndarray, heat: np.ndarray | None) -> np.ndarray:
-    """Mean of two answers about a pixel, each weighted by the inverse of its squared expected error.
+def merge(probability: np.ndarray, scores: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """(H, W) bool from two answers about a pixel, each weighted by the inverse of its squared expected error.
 
     A segmenter that draws part of what fills its box says so itself: its expected intersection over union is low, and
     the saliency counts for more. The error of the saliency is a constant, measured on labelled volumes.
 
     Args:
         probability: (H, W) of the segmenter; scores: (B,) what it expects of its masks.
-        heat: (H, W) probability by the saliency, or None if it is none.
+        heat: (H, W) probability by the saliency.
     """
-    if heat is None:
-        return probability
     error = (1 - float(np.clip(scores.mean(), 0, 1))) ** 2
     share = error / (error + _HEAT_ERROR**2)
-    # The boundary of the mean lies at 0.45 and not at 0.5: saliency fades towards the edge of what it shows.
-    return (1 - share) * probability + share * heat + (_INSIDE - 0.45)
+    return (1 - share) * probability + share * heat > _MERGED_INSIDE
 
 
 def _sampled(coarse: np.ndarray, boxes: np.ndarray) -> np.ndarray:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from .clip.base import ImageTextModel
-from .continuity import choose, steady_boxes, without_specks, without_strays
+from .continuity import choose, steady_boxes, without_strays
 from .errors import Cancelled, InputError
 from .evidence import Progress, SegmentEvidence, SliceEvidence, SliceSummary
-from .localize import binarizer, bounding_boxes, keep_largest
+from .localize import binarizer
+from .locating import Locator
 from .looking import Looker, Viewer, memory_budget
 from .masking import Masker
 from .presence import HIGH, present, score
@@ -22,10 +23,32 @@ from .sam.base import PromptableSegmenter
 from .settings import Settings
 from .volume import SliceStack, Volume
 
-_CHUNK = 8  # slices between two looks at the cancel flag
+_SLICES_AT_ONCE = 8  # between two looks at the cancel flag, where a slice takes a moment
 
 ReportProgress = Callable[[Progress], None]
 IsCancelled = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the stages of one run over the volume share; ``positive`` and ``negative`` are (n, 3) slice, row, column."""
+
+    prompt: Prompt
+    indices: list[int]
+    positive: np.ndarray
+    negative: np.ndarray
+    report: ReportProgress
+    cancelled: IsCancelled | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def batches(self, stage: str, rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+        """Hands out ``rows`` by ``size``, asks before each batch whether to stop, and reports after it."""
+        for start in range(0, len(rows), size):
+            if self.cancelled is not None and self.cancelled():
+                raise Cancelled("The run was cancelled.")
+            batch = rows[start : start + size]
+            yield batch
+            self.report(Progress(self.prompt.name, stage, start + len(batch), len(rows)))
 
 
 class Session:
@@ -57,6 +80,12 @@ class Session:
         self._masker = Masker(viewer, segmenter, self.settings.voting, budget // 2)
         name = self.settings.localize or ("kmeans" if self.settings.exact else self._looker.method.localizer)
         self._binarize = binarizer(name)
+        self._locator = Locator(
+            viewer,
+            self._binarize,
+            stretched=self.settings.slicewise or not self._looker.method.absolute,
+            slicewise=self.settings.slicewise,
+        )
         self._viewer = viewer
         self._corrections: dict[tuple[str, int], SliceEvidence] = {}
 
@@ -76,15 +105,16 @@ class Session:
         positive, negative = self._points(prompt)
         clicked = bool((np.rint(positive[:, 0]) == index).any())
         found = self.settings.slicewise or clicked or value >= HIGH
+        heat = self._locator.heat(saliency)
         boxes, coarse = np.empty((0, 4)), np.zeros(self.stack.array.shape[1:], bool)
         if found:
             with _timed(seconds, "localisation"):
-                coarse = self._coarse(index, saliency, prompt)
+                coarse = self._locator.coarse(index, heat, prompt.instances)
                 here = [points - (index, 0, 0) for points in (positive, negative)]
                 coarse = choose(coarse[None], prompt.instances, self.stack.spacing, *here)[0]
-                boxes = self._boxes(coarse)
+                boxes = self._locator.boxes(coarse)
         with _timed(seconds, "mask"):
-            mask, scores = self._masker.mask(index, boxes, coarse, prompt, positive, negative, self._heat(saliency))
+            mask, scores = self._masker.mask(index, boxes, coarse, prompt, positive, negative, self._trusted(heat))
         return SliceEvidence(
             index, saliency, self._viewer.frame, value, clues[0], found, boxes, mask, scores, seconds=seconds
         )
@@ -139,8 +169,8 @@ class Session:
 
         Args:
             slices: numbers of neighbouring slices in order; all if not given.
-            progress: told after every few slices.
-            cancelled: asked every few slices.
+            progress: told after every few slices, after each with a method that takes seconds for one.
+            cancelled: asked as often, and between the steps of such a method.
 
         Raises:
             InputError: there is no such slice.
@@ -148,125 +178,100 @@ class Session:
         """
         indices = list(range(len(self.stack)) if slices is None else slices)
         self._check(indices)
-        seconds: dict[str, float] = {}
-        report = progress or (lambda _: None)
-        positive, negative = self._points(prompt)
-
-        maps, clues = self._look(indices, prompt, seconds, report, cancelled)
+        run = _Run(prompt, indices, *self._points(prompt), progress or (lambda _: None), cancelled)
+        maps, clues = self._look(run)
         scores = np.array([score(clue) for clue in clues])
-        with _timed(seconds, "localisation"):
-            found = self._presence(scores, indices, positive)
-            coarse = self._candidates(indices, maps, found, prompt, positive, negative)
-            boxes = [self._boxes(plane) for plane in coarse]
+        with _timed(run.seconds, "localisation"):
+            coarse = self._candidates(run, maps, self._presence(run, scores))
+            boxes = [self._locator.boxes(plane) for plane in coarse]
             if not self.settings.slicewise:
                 boxes = steady_boxes(boxes)
-        masks = self._masks(indices, boxes, coarse, maps, prompt, positive, negative, seconds, report, cancelled)
-        return self._conclude(prompt, indices, scores, clues, boxes, coarse, masks, seconds)
-
-    def _look(self, indices, prompt, seconds, report, cancelled) -> tuple[np.ndarray, list[dict[str, float]]]:
-        """Saliency of all slices, (N, S, S) float16, and their clues."""
-        size = self.clip.image_size
-        maps, clues = np.empty((len(indices), size, size), np.float16), []
-        with _timed(seconds, "saliency"):
-            for start in range(0, len(indices), _CHUNK):
-                _stop_if(cancelled)
-                chunk = indices[start : start + _CHUNK]
-                batch, found = self._looker.look(prompt, chunk, cancelled)
-                maps[start : start + len(chunk)] = batch.maps.cpu().numpy()
-                clues += found
-                report(Progress(prompt.name, "saliency", start + len(chunk), len(indices)))
-        return maps, clues
-
-    def _presence(self, scores: np.ndarray, indices: Sequence[int], positive: np.ndarray) -> np.ndarray:
-        """(N,) bool: on which slices the structure is; a slice that was clicked has it."""
-        if self.settings.slicewise:
-            return np.ones(len(indices), bool)
-        return present(scores, self.stack.spacing[0]) | np.isin(indices, np.rint(positive[:, 0]))
-
-    def _candidates(self, indices, maps, found, prompt, positive, negative) -> np.ndarray:
-        """(N, H, W) bool: the components of the saliency that the prompt means."""
-        coarse = np.zeros((len(indices), *self.stack.array.shape[1:]), bool)
-        for row in np.flatnonzero(found):
-            coarse[row] = self._coarse(indices[row], maps[row].astype(np.float32), prompt)
-        if self.settings.slicewise:
-            return coarse
-        shift = np.array([indices[0] if indices else 0, 0, 0])
-        return choose(coarse, prompt.instances, self.stack.spacing, positive - shift, negative - shift)
-
-    def _masks(
-        self, indices, boxes, coarse, maps, prompt, positive, negative, seconds, report, cancelled
-    ) -> np.ndarray:
-        """(N, H, W) bool masks from the segmenter."""
-        masks = np.zeros(coarse.shape, bool)
-        rows = [row for row, box in enumerate(boxes) if len(box)]
-        for start in range(0, len(rows), _CHUNK):
-            _stop_if(cancelled)
-            chunk = rows[start : start + _CHUNK]
-            with _timed(seconds, "embedding"):
-                self._masker.embed([indices[row] for row in chunk])
-            with _timed(seconds, "mask"):
-                for row in chunk:
-                    heat = self._heat(maps[row].astype(np.float32))
-                    masks[row], _ = self._masker.mask(
-                        indices[row], boxes[row], coarse[row], prompt, positive, negative, heat
-                    )
-            report(Progress(prompt.name, "mask", start + len(chunk), len(rows)))
-        return masks
-
-    def _conclude(self, prompt, indices, scores, clues, boxes, coarse, masks, seconds) -> SegmentEvidence:
-        with _timed(seconds, "cleaning"):
+        masks = self._masks(run, boxes, coarse, maps)
+        with _timed(run.seconds, "cleaning"):
             if not self.settings.slicewise:
                 masks = without_strays(masks, coarse)
-            summaries = []
-            for row, index in enumerate(indices):
-                correction = self._corrections.get((prompt.name, index))
-                if correction:
-                    masks[row] = correction.mask
-                summaries.append(
-                    SliceSummary(
-                        index,
-                        float(scores[row]),
-                        clues[row],
-                        bool(masks[row].any()),
-                        correction.boxes if correction else boxes[row],
-                        correction is not None,
-                    )
+        return self._conclude(run, scores, clues, boxes, masks)
+
+    def _look(self, run: _Run) -> tuple[np.ndarray, list[dict[str, float]]]:
+        """Saliency of all slices, (N, S, S) float16, and their clues."""
+        size = self.clip.image_size
+        maps, clues = np.empty((len(run.indices), size, size), np.float16), []
+        at_once = _SLICES_AT_ONCE if self._looker.method.absolute else 1
+        with _timed(run.seconds, "saliency"):
+            for rows in run.batches("saliency", range(len(run.indices)), at_once):
+                batch, found = self._looker.look(run.prompt, [run.indices[row] for row in rows], run.cancelled)
+                maps[rows[0] : rows[-1] + 1] = batch.maps.cpu().numpy()
+                clues += found
+        return maps, clues
+
+    def _presence(self, run: _Run, scores: np.ndarray) -> np.ndarray:
+        """(N,) bool: on which slices the structure is; a slice that was clicked has it."""
+        if self.settings.slicewise:
+            return np.ones(len(run.indices), bool)
+        return present(scores, self.stack.spacing[0]) | np.isin(run.indices, np.rint(run.positive[:, 0]))
+
+    def _candidates(self, run: _Run, maps: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """(N, H, W) bool: the components of the saliency that the prompt means."""
+        coarse = np.zeros((len(run.indices), *self.stack.array.shape[1:]), bool)
+        for row in np.flatnonzero(found):
+            coarse[row] = self._locator.coarse(run.indices[row], self._locator.heat(maps[row]), run.prompt.instances)
+        if self.settings.slicewise:
+            return coarse
+        shift = np.array([run.indices[0] if run.indices else 0, 0, 0])
+        points = (run.positive - shift, run.negative - shift)
+        return choose(coarse, run.prompt.instances, self.stack.spacing, *points)
+
+    def _masks(self, run: _Run, boxes: list[np.ndarray], coarse: np.ndarray, maps: np.ndarray) -> np.ndarray:
+        """(N, H, W) bool masks from the segmenter."""
+        masks = np.zeros(coarse.shape, bool)
+        for rows in run.batches("mask", [row for row, box in enumerate(boxes) if len(box)], _SLICES_AT_ONCE):
+            with _timed(run.seconds, "embedding"):
+                self._masker.embed([run.indices[row] for row in rows])
+            with _timed(run.seconds, "mask"):
+                for row in rows:
+                    heat = self._trusted(self._locator.heat(maps[row]))
+                    place = (run.indices[row], boxes[row], coarse[row])
+                    masks[row], _ = self._masker.mask(*place, run.prompt, run.positive, run.negative, heat)
+        return masks
+
+    def _conclude(
+        self,
+        run: _Run,
+        scores: np.ndarray,
+        clues: list[dict[str, float]],
+        boxes: list[np.ndarray],
+        masks: np.ndarray,
+    ) -> SegmentEvidence:
+        """Corrections by hand go over what was found."""
+        summaries = []
+        for row, index in enumerate(run.indices):
+            correction = self._corrections.get((run.prompt.name, index))
+            if correction:
+                masks[row] = correction.mask
+            summaries.append(
+                SliceSummary(
+                    index,
+                    float(scores[row]),
+                    clues[row],
+                    bool(masks[row].any()),
+                    correction.boxes if correction else boxes[row],
+                    correction is not None,
                 )
-            whole = np.zeros(self.stack.array.shape, bool)
-            whole[indices] = masks
+            )
+        whole = np.zeros(self.stack.array.shape, bool)
+        whole[run.indices] = masks
         return SegmentEvidence(
-            prompt.name,
+            run.prompt.name,
             self.stack.restore(whole),
             tuple(summaries),
             self._looker.method.name,
             self._binarize.name,
-            seconds,
+            run.seconds,
         )
 
-    def _coarse(self, index: int, saliency: np.ndarray, prompt: Prompt) -> np.ndarray:
-        """(S, S) saliency -> (H, W) bool on the slice."""
-        slicewise = self.settings.slicewise or not self._looker.method.absolute
-        if slicewise:  # as published: the largest value of every slice is 1
-            low, high = float(saliency.min()), float(saliency.max())
-            saliency = (saliency - low) / (high - low) if high > low else np.zeros_like(saliency)
-        heat = self._viewer.frame.restore(saliency, self.stack.array.shape[1:])
-        coarse = self._binarize(heat, self._viewer.slice_uint8(index))
-        return keep_largest(coarse, prompt.instances or 1) if slicewise else coarse
-
-    def _heat(self, saliency: np.ndarray) -> np.ndarray | None:
-        """(S, S) saliency -> (H, W) on the slice, if it says by itself where the structure is."""
-        if self.settings.slicewise or not self._looker.method.absolute:
-            return None
-        return self._viewer.frame.restore(saliency, self.stack.array.shape[1:])
-
-    def _boxes(self, coarse: np.ndarray) -> np.ndarray:
-        if self.settings.slicewise:
-            height, width = coarse.shape
-            # As published: where nothing stands out, the box is the whole slice.
-            boxes = bounding_boxes(coarse) if coarse.any() else np.array([[0, 0, width - 1, height - 1]])
-        else:
-            boxes = bounding_boxes(without_specks(coarse), each=True)
-        return boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)].astype(float)
+    def _trusted(self, heat: np.ndarray) -> np.ndarray | None:
+        """The heat map, if it is a probability and not only relative."""
+        return None if self._locator.stretched else heat
 
     def _points(self, prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
         """Positive and negative points, each (n, 3) float slice, row, column."""
@@ -283,11 +288,6 @@ class Session:
         for index in indices:
             if not 0 <= index <= last:
                 raise InputError(f"Slice {index} does not exist; choose from 0 to {last}.")
-
-
-def _stop_if(cancelled: IsCancelled | None) -> None:
-    if cancelled is not None and cancelled():
-        raise Cancelled("The run was cancelled.")
 
 
 @contextmanager

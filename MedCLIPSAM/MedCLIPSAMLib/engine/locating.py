@@ -1,0 +1,49 @@
+"""From saliency to boxes: the part of a session that says where on a slice the structure is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .continuity import without_specks
+from .localize import Binarizer, bounding_boxes, keep_largest
+from .looking import Viewer
+
+
+class Locator:
+    """Brings saliency onto the pixels of a slice, binarises it and draws boxes.
+
+    Attributes:
+        stretched: the largest value of every slice counts as 1, as published, and only the largest components are
+            kept; so it is for maps that say nothing by themselves about absence.
+        slicewise: every slice gets a box, as published.
+    """
+
+    def __init__(self, viewer: Viewer, binarize: Binarizer, *, stretched: bool, slicewise: bool) -> None:
+        self._viewer = viewer
+        self._binarize = binarize
+        self._shape = viewer.stack.array.shape[1:]
+        self.stretched = stretched
+        self.slicewise = slicewise
+
+    def heat(self, saliency: np.ndarray) -> np.ndarray:
+        """(S, S) saliency -> (H, W) float32 on the slice, in 0..1."""
+        saliency = saliency.astype(np.float32, copy=False)
+        if self.stretched:
+            low, high = float(saliency.min()), float(saliency.max())
+            saliency = (saliency - low) / (high - low) if high > low else np.zeros_like(saliency)
+        return self._viewer.frame.restore(saliency, self._shape)
+
+    def coarse(self, index: int, heat: np.ndarray, instances: int | None) -> np.ndarray:
+        """(H, W) heat -> (H, W) bool."""
+        coarse = self._binarize(heat, self._viewer.slice_uint8(index))
+        return keep_largest(coarse, instances or 1) if self.stretched else coarse
+
+    def boxes(self, coarse: np.ndarray) -> np.ndarray:
+        """(H, W) bool -> (B, 4) float x0, y0, x1, y1: one around all if slicewise, else one for each component."""
+        if self.slicewise:
+            height, width = coarse.shape
+            # As published: where nothing stands out, the box is the whole slice.
+            boxes = bounding_boxes(coarse) if coarse.any() else np.array([[0, 0, width - 1, height - 1]])
+        else:
+            boxes = bounding_boxes(without_specks(coarse), each=True)
+        return boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)].astype(float)
