@@ -27,11 +27,14 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-# Trains the built-in CLIP anew. CLINICAL: folder with the labelled CTs; HEADS: templates of Debian's mricron-data.
+# Trains the built-in CLIP anew. CLINICAL: folder with the labelled CTs; HEADS and EXAMPLES: of Debian's packages
+# mricron-data and invesalius-examples. One process for each core.
 HEADS := /usr/share/mricron/templates
-MINUTES := 140
+EXAMPLES := /usr/share/doc/invesalius-examples/examples
+STEPS := 8000
 
 quickstart-model: $(INSTALLED)
 	@test -n "$(CLINICAL)" || { echo "Name the folder with the labelled CTs: make quickstart-model CLINICAL=FOLDER"; exit 2; }
-	cd tools && ../$(BIN)/python -m quickstart.train --clinical "$(abspath $(CLINICAL))" --heads "$(HEADS)" \
-		--minutes $(MINUTES) --out ../MedCLIPSAM/Resources/QuickStart
+	cd tools && OMP_NUM_THREADS=1 ../$(BIN)/python -m torch.distributed.run --nproc-per-node "$$(nproc)" \
+		-m quickstart.train --clinical "$(abspath $(CLINICAL))" --heads "$(HEADS)" --examples "$(EXAMPLES)" \
+		--steps $(STEPS) --out ../MedCLIPSAM/Resources/QuickStart

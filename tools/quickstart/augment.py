@@ -37,6 +37,7 @@ ENHANCING = [
 ]
 KIDNEYS = [LABEL_INDEX["kidney_left"], LABEL_INDEX["kidney_right"]]
 LUNGS = [LABEL_INDEX["lung_left"], LABEL_INDEX["lung_right"]]
+CHESTS = ("dome", "chest")  # arterial phase, with contrast in heart and aorta
 UNERASABLE = {OTHER, AIR, *(LABEL_INDEX[n] for n in ("fat", "soft", "bone", "gas"))}
 
 
@@ -77,13 +78,12 @@ def smooth_noise(channels: int, cells: int, size: int) -> Tensor:
 def _place(volume: TrainingVolume) -> tuple[float, np.ndarray, bool]:
     """Field of view (mm), centre (voxels) and whether the whole cross section is in view."""
     slices = volume.image.shape[2]
-    if chance(0.85):
+    if chance(0.7 if volume.name in CHESTS else 0.85):
         centre = np.array([uniform(0, slices - 1), *volume.centre[1:]])
         centre[1:] += np.array([uniform(-0.05, 0.05), uniform(-0.05, 0.05)]) * volume.extent / volume.spacing[1:]
         if volume.name == "head":
             centre[0] = uniform(12, slices - 12)
-        fov = volume.extent * (uniform(0.8, 1.15) if volume.name == "chest" else uniform(0.9, 1.25))
-        return fov, centre, True
+        return volume.extent * uniform(0.9, 1.25), centre, True
     label = random.choice(list(volume.points))
     voxels = volume.points[label]
     fov = volume.extent * uniform(0.35, 0.85)
@@ -128,10 +128,9 @@ def _slice(volume: TrainingVolume, fov: float, centre: np.ndarray, size: int) ->
     image = F.grid_sample(volume.image, grid, padding_mode="border", align_corners=True)[0]
     labels = F.grid_sample(volume.labels, grid, mode="nearest", padding_mode="border", align_corners=True)
     labels = labels[0, 0, 0].long()
-    if volume.name != "chest":  # its field of view ends inside the body
-        inside = (axes[2].abs() <= 1) & (axes[1].abs() <= 1)
-        image = torch.where(inside, image, torch.tensor(-1000.0 if volume.kind == "ct" else 0.0))
-        labels = torch.where(inside, labels, torch.tensor(AIR))
+    inside = (axes[2].abs() <= 1) & (axes[1].abs() <= 1)
+    image = torch.where(inside, image, torch.tensor(-1000.0 if volume.kind == "ct" else 0.0))
+    labels = torch.where(inside, labels, torch.tensor(AIR))
     return image, labels
 
 
@@ -143,6 +142,8 @@ def _recolour_ct(image: Tensor, labels: Tensor, soft: float, chest: bool) -> Ten
         table[label] += enhancement * uniform(0.2, 0.8)
     for label in VESSELS:
         table[label] += -uniform(0, 380) if chest and chance(0.7) else enhancement * uniform(0.8, 1.8)
+    if not chest and chance(0.15):  # arterial phase
+        table[LABEL_INDEX["aorta"]] += uniform(80, 300)
     for label in KIDNEYS:
         table[label] += max(enhancement, 0) * uniform(0, 1.0)
     table[AIR] = 0
@@ -193,6 +194,32 @@ def _erase(image: Tensor, labels: Tensor, volume: TrainingVolume, soft: float, c
         image = image * (1 - mask) + (fill + texture) * mask
         labels = torch.where(labels == label, torch.tensor(OTHER), labels)
     return image, labels
+
+
+def move_aorta(image: Tensor, labels: Tensor, millimetres: float) -> tuple[Tensor, Tensor]:
+    """Takes the aorta away and draws one elsewhere beside the spine: in front of it in some people, left in others."""
+    aorta, spine = labels == LABEL_INDEX["aorta"], (labels == LABEL_INDEX["vertebra"]).nonzero()
+    if not aorta.any() or len(spine) < 12:
+        return image, labels
+    inside = image[0, 0][aorta]
+    level, spread = inside.mean(), inside.std() if len(inside) > 3 else torch.tensor(0.0)
+    around = (blur(aorta.float()[None, None], 3.0)[0, 0] > 0.05) & ~aorta
+    mask = (blur(aorta.float()[None, None], 1.0) * 2).clamp(0, 1)
+    image = image * (1 - mask) + image[0, 0][around].median() * mask
+    labels = torch.where(aorta, torch.tensor(OTHER), labels)
+    angle = math.radians(uniform(-25, 110))  # 0 is in front, 90 is the patient's left
+    radius = uniform(8, 16) / millimetres
+    distance = uniform(16, 24) / millimetres + radius
+    body = (spine[:, 0].float().quantile(0.25), spine[:, 1].float().median())
+    rows, columns = mesh(len(labels))
+    y = (rows + 0.5) * len(labels) - body[0] + distance * math.cos(angle)
+    x = (columns + 0.5) * len(labels) - body[1] - distance * math.sin(angle)
+    oval = uniform(0.85, 1.15)
+    disc = torch.sigmoid((radius - torch.sqrt(x**2 * oval + y**2 / oval)) * 3)
+    bones = blur((labels == LABEL_INDEX["vertebra"]).float()[None, None], 0.8)[0, 0]
+    disc = disc * (bones < 0.5)
+    image = image * (1 - disc) + (level + torch.randn_like(image) * 0.5 * spread) * disc
+    return image, torch.where(disc > 0.5, torch.tensor(LABEL_INDEX["aorta"]), labels)
 
 
 def _arms_and_table(image: Tensor, labels: Tensor, millimetres: float) -> tuple[Tensor, Tensor]:
@@ -251,6 +278,9 @@ def _artefacts(image: Tensor) -> Tensor:
         image = image + uniform(0, 1.0) * (image - blur(image, 1.5))
     if chance(0.6):
         image = image + torch.randn_like(image) * uniform(0, 0.05)
+    if chance(0.1):  # a window cut out of an 8-bit picture of the whole range
+        levels = uniform(20, 60)
+        image = (image * levels).round() / levels
     return (image * (1 + random.gauss(0, 0.08)) + random.gauss(0, 0.03)).clamp(0, 1)
 
 
@@ -273,15 +303,17 @@ def draw(volume: TrainingVolume, size: int) -> dict[str, Tensor]:
     if synthetic:
         image = _synthesise(image, labels, volume.kind, soft)
     elif ct and chance(0.75):
-        image = _recolour_ct(image, labels, soft, volume.name == "chest")
+        image = _recolour_ct(image, labels, soft, volume.name in CHESTS)
     elif not ct and chance(0.75):
         table = torch.randn(len(LABELS)) * uniform(0, 0.12)
         table[AIR] = 0
         image = image + blur(table[labels][None, None], soft)
     if chance(0.35):
+        image, labels = move_aorta(image, labels, millimetres)
+    if chance(0.35):
         image, labels = _erase(image, labels, volume, soft, ct and not synthetic)
     if ct and not synthetic:
-        if whole and volume.name != "chest" and chance(0.4):
+        if whole and "head" not in volume.globals and chance(0.4):
             image, labels = _arms_and_table(image, labels, millimetres)
         image = _window(image + torch.randn_like(image) * uniform(0, 15))
     else:
@@ -306,7 +338,7 @@ def draw(volume: TrainingVolume, size: int) -> dict[str, Tensor]:
 
 
 class Slices(torch.utils.data.IterableDataset):
-    """Endless random samples of the volumes, drawn by their weights; each worker has its own stream."""
+    """Endless random samples of the volumes, drawn by their weights, from a stream that torch's seed starts."""
 
     def __init__(self, volumes: list[TrainingVolume], size: int) -> None:
         self.volumes = volumes
@@ -314,10 +346,6 @@ class Slices(torch.utils.data.IterableDataset):
         self.weights = [volume.weight for volume in volumes]
 
     def __iter__(self):
-        torch.set_num_threads(1)
-        worker = torch.utils.data.get_worker_info()
-        seed = (worker.seed if worker else torch.initial_seed()) % 2**31
-        random.seed(seed)
-        torch.manual_seed(seed)
+        random.seed(torch.initial_seed())
         while True:
             yield draw(random.choices(self.volumes, self.weights)[0], self.size)

@@ -1,4 +1,7 @@
-"""Trains the quick-start model: ``python -m quickstart.train --clinical DIR --heads DIR --out DIR`` (from tools/)."""
+"""Trains the quick-start model: ``torchrun --nproc-per-node 2 -m quickstart.train --clinical DIR --out DIR`` in tools/.
+
+Each process draws its own slices on one thread; small layers gain little from a second one.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,22 @@ import json
 import logging
 import math
 import random
-import time
 from pathlib import Path
 from typing import Annotated, cast
 
 import torch
+import torch.distributed
 import typer
 from safetensors.torch import save_file
 from torch.nn import functional as F
+from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from MedCLIPSAMLib.engine.clip.quickstart_net import QuickStartConfig, QuickStartNet
 
 from .augment import Slices
-from .losses import bottleneck_noise, dense_losses, pooled_loss, presence_loss
+from .losses import bottleneck_noise, dense_losses, patch_loss, presence_loss
 from .terms import REGION_COUNT, REGIONS, TERMS, membership, settled
 from .text import encode, train_tokenizer, with_dropout
 from .volumes import load_all
@@ -29,15 +33,15 @@ from .wordings import write_text, write_unseen
 log = logging.getLogger("quickstart")
 UNSEEN_PER_STEP = 10
 CELLS_PER_STEP = 900  # of the dense map: the loss costs as much as the network otherwise
-# Share of the time until which slices of this size are drawn: shapes first, then detail.
-PHASES = ((0.5, 128), (1.0, 192))
+# Share of the steps until which slices of this size are drawn: shapes first, then detail.
+PHASES = ((0.66, 128), (1.0, 192))
 LOSS_WEIGHTS = {
     "cross_entropy": 1.0,
     "dice": 0.7,
     "softmax": 0.5,
     "presence": 0.4,
-    "pooled": 0.3,
-    "noise": 0.3,
+    "patches": 0.7,
+    "noise": 0.7,
 }
 
 
@@ -75,7 +79,6 @@ def losses(
     tokens, eighth, quarter = tower.stem(images)
     middle = tower.run(tokens, 0, tower.bottleneck + 1)
     last = tower.run(middle, tower.bottleneck + 1, len(tower.blocks))
-    class_feature, pooled = tower.heads(last)
     scale = net.dense_scale.clamp(1, 40)
     cells = torch.randperm(target.shape[-1])[:CELLS_PER_STEP]
     features = tower.decode(last, eighth, quarter).flatten(2)[..., cells]
@@ -84,7 +87,7 @@ def losses(
     parts = dense_losses(features, texts, target[..., cells], known, settled_cells, scale, net.dense_offset)
     out: dict[str, torch.Tensor] = dict(zip(("cross_entropy", "dice", "softmax"), parts, strict=True))
     out["presence"] = presence_loss(
-        class_feature,
+        tower.presence(last),
         texts,
         area,
         presence_known,
@@ -92,17 +95,31 @@ def losses(
         net.presence_scale.clamp(1, 40),
         net.presence_offset,
     )
-    out["pooled"] = pooled_loss(pooled, texts, area, known)
 
     half = len(images) // 2
     side = int(target.shape[-1] ** 0.5)
-    coarse = F.avg_pool2d(target[:half].unflatten(2, (side, side)), 4).flatten(2)
+    by_patch = F.avg_pool2d(fractions.unflatten(2, (side, side)), 4).flatten(2)
+    coarse = torch.einsum("nlp,lt->ntp", by_patch, groups).clamp(0, 1)
+    decided = torch.einsum("nlp,lt->ntp", by_patch, decisive) > 0.95
+    settled_patches = known[..., None] | F.pad(decided, (0, 0, 0, extra))
+    out["patches"] = patch_loss(tower.patches(last), texts, coarse, settled_patches)
+
     usable = known[:half].clone()
     usable[:, REGION_COUNT - 1 :] = False
-    mixed, keep = bottleneck_noise(middle[:half], coarse, usable)
-    _, pooled = tower.heads(tower.run(mixed, tower.bottleneck + 1, len(tower.blocks)))
-    out["noise"] = pooled_loss(pooled, texts, (coarse * keep[:, None]).mean(-1), known[:half])
+    mixed, keep = bottleneck_noise(middle[:half], coarse[:half], usable)
+    passed = tower.patches(tower.run(mixed, tower.bottleneck + 1, len(tower.blocks)))
+    noise = (keep == 0)[:, None]
+    out["noise"] = patch_loss(passed, texts, coarse[:half] * keep[:, None], settled_patches[:half] | noise)
     return out
+
+
+def _share_gradients(net: QuickStartNet, processes: int) -> None:
+    """Puts the mean of all processes' gradients into each."""
+    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    together = torch.cat([gradient.reshape(-1) for gradient in gradients]) / processes
+    torch.distributed.all_reduce(together)
+    for gradient, part in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view(gradient.shape))
 
 
 def train(
@@ -111,15 +128,20 @@ def train(
     heads: Annotated[Path, typer.Option(help="Templates of Debian's mricron-data.")] = Path(
         "/usr/share/mricron/templates"
     ),
-    minutes: Annotated[float, typer.Option(help="Length of the training.")] = 60,
-    batch_size: int = 24,
+    examples: Annotated[Path, typer.Option(help="Examples of Debian's invesalius-examples.")] = Path(
+        "/usr/share/doc/invesalius-examples/examples"
+    ),
+    steps: Annotated[int, typer.Option(help="Length of the training.")] = 8000,
+    batch_size: Annotated[int, typer.Option(help="Slices per process and step.")] = 16,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1.2e-3,
-    workers: int = 1,
     seed: int = 0,
     initial: Annotated[Path | None, typer.Option(help="Folder of a model to go on from.")] = None,
 ) -> None:
-    """Trains for ``minutes`` and writes the averaged weights."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    """Trains for ``steps`` and writes the averaged weights."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo")
+    rank, processes = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    logging.basicConfig(level=logging.INFO if rank == 0 else logging.ERROR, format="%(asctime)s %(message)s")
     torch.manual_seed(seed)
     rng = random.Random(seed)
     out.mkdir(parents=True, exist_ok=True)
@@ -149,42 +171,40 @@ def train(
     )
     groups = F.pad(torch.from_numpy(membership()), (0, UNSEEN_PER_STEP))
     decisive = torch.from_numpy(settled())
-    volumes = load_all(clinical, heads)
-    start, step, size, sums, loader = time.time(), 0, 0, {}, iter(())
-    while (elapsed := (time.time() - start) / (60 * minutes)) < 1:
-        wanted = next(size for until, size in PHASES if elapsed < until)
+    volumes = load_all(clinical, heads, examples)
+    size, sums, loader = 0, {}, iter(())
+    torch.manual_seed(processes * seed + rank)
+    for step in range(1, steps + 1):
+        done = step / steps
+        wanted = next(size for until, size in PHASES if done <= until)
         if wanted != size:
             size = wanted
-            loader = iter(DataLoader(Slices(volumes, size), batch_size, num_workers=workers, prefetch_factor=4))
+            loader = iter(DataLoader(Slices(volumes, size), batch_size))
             log.info("slices of %d pixels", size)
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1, (step + 1) / 100) * (0.49 * (1 + math.cos(math.pi * elapsed)) + 0.02)
+            group["lr"] = rate * min(1, step / 100) * (0.49 * (1 + math.cos(math.pi * done)) + 0.02)
         written = [write_text(term, rng) for term in TERMS] + [write_unseen(rng) for _ in range(UNSEEN_PER_STEP)]
         texts = F.normalize(net.text(encode(split, written, config.context)), dim=1)
         parts = losses(net, next(loader), texts, groups, decisive)
         total = torch.stack([LOSS_WEIGHTS[name] * part for name, part in parts.items()]).sum()
         optimiser.zero_grad()
         total.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        _share_gradients(net, processes)
+        clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         average.update_parameters(net)
-        step += 1
         for name, part in parts.items():
             sums[name] = sums.get(name, 0.0) + part.item()
         if step % 50 == 0:
             values = " ".join(f"{name} {value / 50:.3f}" for name, value in sums.items())
-            log.info(
-                "step %d, %.1f min, %s, scale %.1f %.1f",
-                step,
-                elapsed * minutes,
-                values,
-                net.dense_scale.item(),
-                net.dense_offset.item(),
-            )
+            scale, offset = net.dense_scale.item(), net.dense_offset.item()
+            log.info("step %d, %s, scale %.1f %.1f", step, values, scale, offset)
             sums = {}
-            save(cast(QuickStartNet, average.module), out)
-    save(cast(QuickStartNet, average.module), out)
-    log.info("done after %d steps", step)
+            if rank == 0:
+                save(cast(QuickStartNet, average.module), out)
+    if rank == 0:
+        save(cast(QuickStartNet, average.module), out)
+    torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

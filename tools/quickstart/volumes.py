@@ -7,14 +7,17 @@ Orientation of every array: slices inferior to superior, rows anterior to poster
 from __future__ import annotations
 
 import json
+import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 import SimpleITK as sitk
 import torch
 from scipy import ndimage
 
+from .chest import read_chest
 from .terms import BRAIN, LABEL_INDEX, TERM_INDEX, TERMS
 
 BRAIN_TERMS = (
@@ -43,6 +46,7 @@ UPPER_ABDOMEN = (
     "duodenum",
     "portal vein",
 )
+LOBES = ("frontal", "temporal", "parietal", "occipital")
 CHEST = ("lung", "left lung", "right lung", "heart")
 
 
@@ -158,7 +162,7 @@ def _known(*names: str) -> torch.Tensor:
     return known
 
 
-def _finish(
+def finish(
     name: str,
     image: np.ndarray,
     labels: np.ndarray,
@@ -169,6 +173,7 @@ def _finish(
     weight: float,
     full: bool,
 ) -> TrainingVolume:
+    """A training volume of (slices, rows, columns) arrays, with what is looked up often worked out once."""
     volume = TrainingVolume(
         name,
         torch.from_numpy(np.ascontiguousarray(image, np.float32))[None, None],
@@ -203,7 +208,7 @@ def load_abdomen(folder: Path) -> list[TrainingVolume]:
     labels = _ct_tissues(image, labels)
     everything = torch.ones(len(TERMS), dtype=torch.bool)
     everything[TERM_INDEX["bone"]] = everything[TERM_INDEX["fat"]] = True
-    upper = _finish("abdomen", image, labels, spacing, "ct", ("ct", "abdomen"), everything, 6.0, True)
+    upper = finish("abdomen", image, labels, spacing, "ct", ("ct", "abdomen"), everything, 6.0, True)
 
     image, spacing = _read(folder / "spine_ct.nii.gz")
     ids, _ = _read(folder / "spine_ct_labels.nii.gz")
@@ -226,7 +231,7 @@ def load_abdomen(folder: Path) -> list[TrainingVolume]:
         "costal cartilage",
         "bone",
     )
-    below = _finish(
+    below = finish(
         "middle",
         image[50:],
         labels[50:],
@@ -237,7 +242,7 @@ def load_abdomen(folder: Path) -> list[TrainingVolume]:
         0.7,
         False,
     )
-    pelvis = _finish(
+    pelvis = finish(
         "pelvis",
         image[:46],
         labels[:46],
@@ -252,42 +257,42 @@ def load_abdomen(folder: Path) -> list[TrainingVolume]:
 
 
 def load_chest(folder: Path) -> list[TrainingVolume]:
-    """Chest CT with aorta and heart labels; the lungs are found by their density."""
-    ct = sitk.DICOMOrient(sitk.ReadImage(str(folder / "chest_ct.nii.gz")), "LPS")
-    aorta = sitk.GetArrayFromImage(sitk.DICOMOrient(sitk.ReadImage(str(folder / "chest_ct_aorta.nii.gz")), "LPS"))
-    heart = sitk.DICOMOrient(sitk.ReadImage(str(folder / "chest_heart.nii.gz")), "LPS")
-    heart = sitk.GetArrayFromImage(sitk.Resample(heart, ct, sitk.Transform(), sitk.sitkNearestNeighbor))
-    image = sitk.GetArrayFromImage(ct).astype(np.float32)
-    found, _ = ndimage.label(ndimage.binary_opening(image < -500, iterations=2))
-    sizes = np.bincount(found.ravel())
-    lung = ndimage.binary_closing(np.isin(found, 1 + np.flatnonzero(sizes[1:] > 20000)), iterations=2)
-    left = np.arange(image.shape[2])[None, None] >= image.shape[2] / 2
-    labels = np.zeros(image.shape, np.uint8)
-    labels[lung & ~left] = LABEL_INDEX["lung_right"]
-    labels[lung & left] = LABEL_INDEX["lung_left"]
-    labels[heart > 0] = LABEL_INDEX["heart"]
-    labels[aorta > 0] = LABEL_INDEX["aorta"]
-    known = _known(
-        *BRAIN_TERMS,
-        *CHEST,
-        "aorta",
-        "ct",
-        "mr",
-        "chest",
-        "head",
-        "pelvis",
-        "kidney",
-        "left kidney",
-        "right kidney",
-        "colon",
-        "gallbladder",
-        "pancreas",
-        "duodenum",
-        "bowel",
-        "small bowel",
-        "psoas",
-    )
-    return [_finish("chest", image[30:], labels[30:], np.array([1.5] * 3), "ct", ("ct", "chest"), known, 2.0, False)]
+    """Upper abdomen and chest of the chest CT, see `quickstart.chest`."""
+    image, labels = read_chest(folder)
+    labels = _ct_tissues(image, labels)
+    spacing = np.array([1.5] * 3)
+    both = (*BRAIN_TERMS, "aorta", "vertebra", "background", "fat", "ct", "mr", "chest", "head", "pelvis", "psoas")
+    absent = ("kidney", "left kidney", "right kidney", "gallbladder")
+    dome = _known(*both, *CHEST, *absent)
+    chest = _known(*both, *CHEST, *absent, "liver", "spleen", "stomach", "pancreas", "duodenum", "small bowel")
+    return [
+        finish("dome", image[15:56], labels[15:56], spacing, "ct", ("ct", "chest"), dome, 1.5, False),
+        finish("chest", image[50:140], labels[50:140], spacing, "ct", ("ct", "chest"), chest, 1.5, False),
+    ]
+
+
+def load_ct_head(folder: Path) -> list[TrainingVolume]:
+    """CT head of Debian's invesalius-examples; brain and skull by density."""
+    with tarfile.open(folder / "Cranium.inv3") as archive:
+        member = next(member for member in archive.getmembers() if member.name.endswith("matrix.dat"))
+        voxels = np.frombuffer(cast(IO[bytes], archive.extractfile(member)).read(), np.int16)
+    image = np.ascontiguousarray(voxels.reshape(108, 256, 256)[:, ::-1]).astype(np.float32)
+    body = body_mask(image, -300)
+    smooth = ndimage.gaussian_filter(image, 0.7)
+    inside = ndimage.binary_erosion(body & (smooth > -20) & (smooth < 90), iterations=4)
+    found, _ = ndimage.label(inside)
+    inside = found == 1 + np.argmax(np.bincount(found.ravel())[1:])
+    brain = ndimage.binary_closing(ndimage.binary_dilation(inside, iterations=4), iterations=3)
+    labels = np.where(body, LABEL_INDEX["skull"], LABEL_INDEX["air"]).astype(np.uint8)
+    labels[body & (image < -300)] = LABEL_INDEX["gas"]
+    labels[ndimage.binary_dilation(brain, iterations=2) & (labels == LABEL_INDEX["skull"])] = LABEL_INDEX["other"]
+    labels[brain & body] = LABEL_INDEX["brain_other"]
+    labels[:12][labels[:12] != LABEL_INDEX["air"]] = LABEL_INDEX["other"]
+    known = torch.ones(len(TERMS), dtype=torch.bool)
+    lobes = ("cerebellum", "hippocampus", "thalamus", "caudate", "putamen", "bone", "fat")
+    known[[TERM_INDEX[name] for name in (*lobes, *(f"{lobe} lobe" for lobe in LOBES))]] = False
+    spacing = np.array([1.5, 0.957, 0.957])
+    return [finish("ct head", image, labels, spacing, "ct", ("ct", "head"), known, 0.7, False)]
 
 
 def load_head(folder: Path) -> list[TrainingVolume]:
@@ -310,12 +315,12 @@ def load_head(folder: Path) -> list[TrainingVolume]:
     image = np.clip(image / np.percentile(image[body], 99), 0, 1.2)
     known = torch.ones(len(TERMS), dtype=torch.bool)
     known[[TERM_INDEX["bone"], TERM_INDEX["fat"]]] = False
-    return [_finish("head", image, labels, spacing, "mr", ("mr", "head"), known, 1.8, True)]
+    return [finish("head", image, labels, spacing, "mr", ("mr", "head"), known, 1.8, True)]
 
 
-def load_all(clinical: Path, heads: Path) -> list[TrainingVolume]:
-    """Every training volume: ``clinical`` has the CTs, ``heads`` is the templates folder of mricron-data."""
-    volumes = [*load_abdomen(clinical), *load_chest(clinical), *load_head(heads)]
+def load_all(clinical: Path, heads: Path, examples: Path) -> list[TrainingVolume]:
+    """Every training volume; the folders are those of `train`."""
+    volumes = [*load_abdomen(clinical), *load_chest(clinical), *load_ct_head(examples), *load_head(heads)]
     if not any(LABEL_INDEX[label] in volumes[-1].points for label in BRAIN):
         raise ValueError(f"{heads} holds no labelled brain; check the AAL label files of mricron-data")
     return volumes

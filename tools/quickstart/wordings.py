@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from .descriptions import DOES, describe, describe_elsewhere
 from .terms import Term
 
 # Texts that no training image shows: the answer is "not here" everywhere.
@@ -37,6 +38,7 @@ TEMPLATES = tuple(
     | {} ({modality}) | {modality} {}
     """.replace("\n", " ").split("|")
 )
+REQUESTS = ("segment {}", "find {}", "show {}", "where is {}", "outline {}", "please mark {}", "{} on this scan")
 _FILLER_TEXT = """
     please now here this that with and on in of for patient scan slice image axial coronal sagittal study exam
     series clear visible shown seen entire complete adult male female human normal clinical diagnostic portal
@@ -91,7 +93,11 @@ def _letters(rng: random.Random) -> str:
 
 def write_text(term: Term, rng: random.Random) -> str:
     """A random wording of ``term``: a noun in a template or a phrase, with filler words and slips of the pen."""
-    if term.phrases and rng.random() < 0.25:
+    if term.name in DOES and rng.random() < 0.2:
+        text = describe(term.name, rng)
+        if rng.random() < 0.3:
+            text = rng.choice(REQUESTS).format(text)
+    elif term.phrases and rng.random() < 0.2:
         text = rng.choice(term.phrases)
         if rng.random() < 0.3:
             text = "the " + text.removeprefix("the ")
@@ -110,6 +116,8 @@ def write_text(term: Term, rng: random.Random) -> str:
 
 def write_unseen(rng: random.Random) -> str:
     """A text about nothing that the training images show: other anatomy, everyday words or random letters."""
+    if rng.random() < 0.2:
+        return describe_elsewhere(rng)
     letters = " ".join(_letters(rng) for _ in range(rng.randint(1, 3)))
     noun = letters if rng.random() < 0.3 else rng.choice(UNSEEN_TEXTS)
     text = rng.choice(TEMPLATES).replace("{modality}", rng.choice(MODALITIES)).replace("{plane}", rng.choice(PLANES))

@@ -24,9 +24,9 @@ WEIGHTS, CONFIG, TOKENIZER, ANCHORS = "model.safetensors", "config.json", "token
 class QuickStart:
     """A `DenseImageTextModel`: every cell of a (S / 4) x (S / 4) grid has a feature in the space of the texts.
 
-    `features_after` gives the mean of the patch features, not the class token: agreement of that with a text is
-    what training asked of tokens behind a noisy bottleneck, so that M2IB depends on the text. The class token
-    answers `presence`.
+    `features_after` gives the mean of the patch features, not the class token: each patch was trained to answer with
+    the text of what it shows, and with nothing for noise, so that what M2IB lets pass depends on the text. The class
+    token answers `presence`.
 
     Raises:
         ModelError: the files of `folder` are missing, damaged or do not belong together.
@@ -79,7 +79,7 @@ class QuickStart:
 
     def features_after(self, tokens: Tensor, layer: int) -> Tensor:
         """(N, 1 + grid * grid, W) -> (N, D): the mean patch feature after the remaining blocks."""
-        return self._net.image.heads(self._net.image.run(tokens, layer + 1, self.block_count))[1]
+        return self._net.image.patches(self._net.image.run(tokens, layer + 1, self.block_count)).mean(1)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, D), not normalised."""
@@ -93,7 +93,7 @@ class QuickStart:
             tokens, eighth, quarter = tower.stem(_grey(pixels))
             tokens = tower.run(tokens, 0, self.block_count)
             cells = tower.decode(tokens, eighth, quarter).flatten(2).transpose(1, 2)
-            seen = torch.cat([tower.heads(tokens)[0][:, None], cells], 1)
+            seen = torch.cat([tower.presence(tokens)[:, None], cells], 1)
             return F.normalize(seen, dim=-1).half()
 
     def dense_logits(self, cosine: Tensor) -> Tensor:

@@ -113,10 +113,13 @@ class ImageTower(nn.Module):
                 tokens = F.layer_norm(tokens, tokens.shape[-1:])
         return tokens
 
-    def heads(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Last tokens -> presence feature of the class token (N, embed), pooled patch feature (N, embed)."""
-        tokens = self.norm(tokens)
-        return self.project(tokens[:, 0]), self.pool(tokens[:, 1:]).mean(1)
+    def presence(self, tokens: Tensor) -> Tensor:
+        """Last tokens -> feature of the class token (N, embed), which says what is in the image."""
+        return self.project(self.norm(tokens[:, 0]))
+
+    def patches(self, tokens: Tensor) -> Tensor:
+        """Last tokens -> features of the patches (N, (S/16)^2, embed), near 0 where nothing has a name."""
+        return self.pool(self.norm(tokens[:, 1:]))
 
     def decode(self, tokens: Tensor, eighth: Tensor, quarter: Tensor) -> Tensor:
         """Last tokens and stem maps -> dense features (N, embed, S/4, S/4), not normalised."""

@@ -1,0 +1,111 @@
+"""The training of the built-in model: what it draws, what it writes and what its losses ask for."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from quickstart.augment import draw, move_aorta
+from quickstart.descriptions import DOES, describe, describe_elsewhere
+from quickstart.losses import PATCH_THRESHOLD, bottleneck_noise, patch_loss
+from quickstart.terms import LABEL_INDEX, LABELS, TERM_INDEX, TERMS, membership, settled
+from quickstart.volumes import TrainingVolume, finish
+from quickstart.wordings import HELD_OUT, write_text, write_unseen
+
+
+@pytest.fixture(scope="module")
+def trunk() -> TrainingVolume:
+    """A trunk of ellipses in HU: body, liver, spine and aorta."""
+    row, column = np.mgrid[-40:40, -50:50]
+    image, labels = np.full((20, 80, 100), -1000, np.float32), np.zeros((20, 80, 100), np.uint8)
+    labels[:] = LABEL_INDEX["air"]
+    for name, density, centre, size in (
+        ("soft", 40, (0, 0), (34, 45)),
+        ("liver", 100, (-6, -20), (18, 18)),
+        ("vertebra", 300, (18, 0), (9, 7)),
+        ("aorta", 180, (4, 3), (4, 4)),
+    ):
+        inside = ((row - centre[0]) / size[0]) ** 2 + ((column - centre[1]) / size[1]) ** 2 < 1
+        image[:, inside], labels[:, inside] = density, LABEL_INDEX[name]
+    known = torch.ones(len(TERMS), dtype=torch.bool)
+    return finish("trunk", image, labels, np.array([5.0, 3.5, 3.5]), "ct", ("ct", "abdomen"), known, 1.0, True)
+
+
+def test_drawn_slices_are_labelled_everywhere_and_differ(trunk):
+    random.seed(0), torch.manual_seed(0)
+    samples = [draw(trunk, 64) for _ in range(12)]
+    for sample in samples:
+        assert sample["image"].shape == (1, 64, 64)
+        assert sample["image"].dtype == torch.uint8
+        assert sample["fractions"].shape == (len(LABELS), 16, 16)
+        assert (sample["fractions"].int().sum(0) - 255).abs().max() <= 3  # rounding
+    assert len({sample["image"].float().mean().item() for sample in samples}) == len(samples)
+    assert any(sample["fractions"][LABEL_INDEX["liver"]].any() for sample in samples)
+
+
+def test_the_aorta_is_drawn_in_front_of_the_spine_and_left_of_it(trunk):
+    random.seed(1)
+    torch.manual_seed(1)
+    image, labels = trunk.image[:, :, 10, :, 10:90], trunk.labels[0, 0, 10, :, 10:90].long()
+    before = (labels == LABEL_INDEX["aorta"]).nonzero().float().mean(0)
+    places = []
+    for _ in range(40):
+        moved, found = move_aorta(image.clone(), labels.clone(), 3.5)
+        aorta = found == LABEL_INDEX["aorta"]
+        places.append((aorta.nonzero().float().mean(0) - before) * 3.5)
+        assert abs(moved[0, 0][aorta].mean() - 180) < 40
+        assert (found == LABEL_INDEX["vertebra"]).sum() > 0.8 * (labels == LABEL_INDEX["vertebra"]).sum()
+    back, left = torch.stack(places).T
+    assert left.min() < -10
+    assert left.max() > 15
+    assert back.max() > 15
+
+
+def test_wordings_kept_for_the_report_are_never_written():
+    rng = random.Random(0)
+    kept = {text.lower() for texts in HELD_OUT.values() for text in texts}
+    written = {write_text(term, rng).lower() for term in TERMS for _ in range(2000)}
+    assert len(written) > 20_000
+    assert not written & kept
+
+
+def test_descriptions_say_something_about_each_organ():
+    rng = random.Random(0)
+    for name in DOES:
+        assert name in TERM_INDEX
+        assert len({describe(name, rng) for _ in range(200)}) > 30
+    assert not {describe_elsewhere(rng) for _ in range(500)} & {describe(n, rng) for n in DOES for _ in range(500)}
+    assert all(write_unseen(rng).strip() for _ in range(500))
+
+
+def test_patch_loss_is_lowest_for_the_text_of_what_a_patch_shows():
+    texts = F.normalize(torch.eye(len(TERMS), 64) + 0.01, dim=1)
+    target, known = torch.zeros(1, len(TERMS), 2), torch.ones(1, len(TERMS), 2, dtype=torch.bool)
+    target[0, TERM_INDEX["liver"], 0] = 1  # the second patch shows nothing with a name
+    answer = torch.stack([2 * PATCH_THRESHOLD * texts[TERM_INDEX["liver"]], torch.zeros(64)])[None]
+    right = patch_loss(answer, texts, target, known)
+    assert right < 0.1
+    assert right < patch_loss(answer.flip(1), texts, target, known)
+    assert right < patch_loss(torch.zeros_like(answer), texts, target, known)
+
+
+def test_bottleneck_noise_keeps_a_region_and_replaces_the_rest():
+    torch.manual_seed(0)
+    tokens, coarse = torch.full((6, 1 + 144, 8), 5.0), torch.zeros(6, len(TERMS), 144)
+    coarse[:, 0, 60:80] = 1
+    mixed, keep = bottleneck_noise(tokens, coarse, torch.ones(6, len(TERMS), dtype=torch.bool))
+    kept, lost = mixed[:, 1:][keep > 0], mixed[:, 1:][keep == 0]
+    assert kept.mean() > 3
+    assert lost.mean() < 2
+
+
+def test_a_named_label_rules_out_other_terms_but_plain_tissue_rules_out_none():
+    matrix, groups = settled(), membership()
+    assert matrix[LABEL_INDEX["heart"], TERM_INDEX["liver"]] == 1
+    assert groups[LABEL_INDEX["heart"], TERM_INDEX["liver"]] == 0
+    assert not matrix[LABEL_INDEX["soft"]].any()
+    assert matrix[LABEL_INDEX["bone"], TERM_INDEX["rib"]] == 0
