@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from MedCLIPSAMLib.engine.errors import Cancelled, InputError
 from MedCLIPSAMLib.engine.prompt import Point, Prompt
@@ -60,6 +61,41 @@ def test_slicewise_draws_on_every_slice(scene):
     evidence = session(scene[0], slicewise=True, localize="threshold").segment(BRIGHT)
     assert all(len(part.boxes) == 1 for part in evidence.slices), "the published scripts draw one box everywhere"
     assert evidence.slices[0].boxes.tolist() == [[0, 0, 95, 95]], "the whole slice where nothing stands out"
+
+
+class HalfSureClip(GreyClip):
+    """Scores about 0.4 on slices with little of the structure: it counts where it continues others."""
+
+    def look(self, pixels):
+        seen = super().look(pixels)
+        little = seen[:, 1:, 0].sum(1) < 500
+        seen[little, 0] = torch.tensor([0.417, 0, 0.909]).half()
+        return seen
+
+
+class DoubtingSegmenter(GreySegmenter):
+    """Expects nothing good of small boxes."""
+
+    def decode(self, *args, **named):
+        made = super().decode(*args, **named)
+        made.scores[made.masks.sum((2, 3)) < 1000] = 0.3
+        return made
+
+
+def test_the_segmenter_must_confirm_slices_that_only_continue_others(scene):
+    volume, _left, right = scene
+    array = volume.array.copy()
+    array[right] = 80
+    array[13:15, 45:60, 20:40] = 80  # half of the left bar on its last slices
+    shorter = Volume(array, volume.ijk_to_ras, "other", "shorter")
+    found = lambda evidence: [part.index for part in evidence.slices if part.found]  # noqa: E731
+    assert found(session(shorter, HalfSureClip()).segment(BRIGHT)) == list(range(5, 15))
+    doubted = session(shorter, HalfSureClip(), DoubtingSegmenter()).segment(BRIGHT)
+    assert found(doubted) == list(range(5, 13))
+    assert doubted.slices[14].segmenter_score == pytest.approx(0.3)
+    assert doubted.slices[0].segmenter_score is None
+    clicked = Prompt("bright", ("bright",), points=(Point((-60.0, -60.0, 42.0)),))
+    assert 14 in found(session(shorter, HalfSureClip(), DoubtingSegmenter()).segment(clicked))
 
 
 def test_a_gap_and_a_flash(scene):

@@ -204,6 +204,8 @@ def move_aorta(image: Tensor, labels: Tensor, millimetres: float) -> tuple[Tenso
     inside = image[0, 0][aorta]
     level, spread = inside.mean(), inside.std() if len(inside) > 3 else torch.tensor(0.0)
     around = (blur(aorta.float()[None, None], 3.0)[0, 0] > 0.05) & ~aorta
+    if not around.any():
+        return image, labels
     mask = (blur(aorta.float()[None, None], 1.0) * 2).clamp(0, 1)
     image = image * (1 - mask) + image[0, 0][around].median() * mask
     labels = torch.where(aorta, torch.tensor(OTHER), labels)

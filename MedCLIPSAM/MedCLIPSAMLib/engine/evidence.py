@@ -57,13 +57,18 @@ class SliceEvidence:
 
 @dataclass(frozen=True)
 class SliceSummary:
-    """What remains of a slice after a run over the volume; fields as in `SliceEvidence`."""
+    """What remains of a slice after a run over the volume; fields as in `SliceEvidence`.
+
+    Attributes:
+        segmenter_score: mean over the boxes; None where the segmenter did not run.
+    """
 
     index: int
     score: float
     clues: dict[str, float]
     found: bool
     boxes: np.ndarray
+    segmenter_score: float | None
     edited: bool
 
 
@@ -109,6 +114,7 @@ class SegmentEvidence:
                     "clues": {name: round(value, 4) for name, value in part.clues.items()},
                     "found": part.found,
                     "boxes": np.round(part.boxes, 1).tolist(),
+                    "segmenter_score": None if part.segmenter_score is None else round(part.segmenter_score, 4),
                     "edited": part.edited,
                 }
                 for part in self.slices
