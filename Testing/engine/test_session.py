@@ -231,3 +231,85 @@ def test_unknown_choices_are_refused(scene):
         session(scene[0], localize="guess")
     with pytest.raises(InputError, match="saliency"):
         session(scene[0], saliency="guess")
+
+
+def kept(evidence, volume):
+    """Voxels of the left and of the right half of the body that are in the mask."""
+    half = volume.array.shape[2] // 2
+    return int(evidence.mask[:, :, :half].sum()), int(evidence.mask[:, :, half:].sum())
+
+
+def at(volume, column, row, index):
+    return Point(ras(volume, (index, row, column)))
+
+
+def test_a_click_where_the_text_found_nothing_gives_what_is_there_and_nothing_else(scene):
+    volume, _left, _right = scene
+    array = volume.array.copy()
+    array[7:10, 76:87, 40:52] = 140  # not bright enough for the text
+    faint = Volume(array, volume.ijk_to_ras, "other", "faint")
+    prompt = Prompt("bright", ("bright",), points=(at(faint, 46, 82, 8),))
+    evidence = session(faint).segment(prompt)
+    assert evidence.mask[8, 82, 46]
+    assert not evidence.mask[8, 45, 30], "40 mm away and not clicked"
+    assert [part.index for part in evidence.slices if part.found] == [8]
+
+
+@pytest.mark.parametrize("asked", [{"instances": 2}, {"points": ((30, 45, 9), (84, 40, 9))}])
+def test_a_small_part_stays_when_each_part_was_asked_for(scene, asked):
+    volume, _left, right = scene
+    array = volume.array.copy()
+    array[right] = 80
+    array[8:11, 37:43, 82:87] = 200  # 90 voxels, beside 6000
+    small = Volume(array, volume.ijk_to_ras, "other", "small")
+    if "points" in asked:
+        asked = {"points": tuple(at(small, *place) for place in asked["points"])}
+    assert kept(session(small).segment(BRIGHT), small)[1] == 0, "a speck, where nobody asked for it"
+    assert kept(session(small).segment(Prompt("bright", ("bright",), **asked)), small)[1] > 60
+
+
+def test_what_was_not_chosen_does_not_come_back_through_the_saliency(scene):
+    class Unsure(GreySegmenter):
+        def decode(self, *args, **named):
+            made = super().decode(*args, **named)
+            made.scores[:] = 0.6  # the saliency counts for more than its masks
+            return made
+
+    volume, _left, right = scene
+    prompt = Prompt("bright", ("bright",), points=(at(volume, 30, 45, 9),))
+    chain = session(volume, segmenter=Unsure())
+    assert kept(chain.segment(prompt), volume)[1] == 0
+    assert not (chain.preview(9, prompt).mask & right[9]).any()
+
+
+def test_points_beside_the_body_and_slices_out_of_order_are_refused(scene):
+    volume, _left, _right = scene
+    array = np.zeros((20, 96, 192), np.int16)
+    array[:, :, :96] = volume.array
+    wide = Volume(array, volume.ijk_to_ras, "other", "wide")
+    with pytest.raises(InputError, match="beside the body"):
+        session(wide).segment(Prompt("bright", ("bright",), points=(at(wide, 180, 48, 9),)))
+    with pytest.raises(InputError, match="not neighbours"):
+        session(volume).segment(BRIGHT, slices=range(0, 20, 2))
+    with pytest.raises(InputError, match="slice 9, which is not searched"):
+        session(volume).segment(Prompt("bright", ("bright",), points=(at(volume, 30, 45, 9),)), slices=range(12, 18))
+
+
+def test_an_edit_starts_from_the_preview_and_is_found_whatever_the_case_of_the_name(scene):
+    volume, _left, _right = scene
+    chain = session(volume)
+    seen = chain.preview(9, BRIGHT)
+    assert (chain.edit(9, BRIGHT).mask == seen.mask).all()
+    agreeing = chain.edit(9, BRIGHT, points=[(30, 45, True)])
+    assert (agreeing.mask == seen.mask).all(), "a click on a right result changes nothing"
+    more = chain.edit(9, BRIGHT, points=[(48, 75, True)])
+    assert more.mask[75, 48]
+    assert (chain.edit(9, BRIGHT).mask == seen.mask).all(), "an edit replaces the one before it"
+    chain.edit(9, BRIGHT, points=[(48, 75, True)])
+    evidence = chain.segment(Prompt("Bright", ("bright",)))
+    assert (evidence.mask[9] == more.mask).all()
+
+
+def test_a_voting_that_does_not_exist_is_refused_at_once(scene):
+    with pytest.raises(InputError, match="no voting 'loudest'"):
+        session(scene[0], voting="loudest")

@@ -32,9 +32,9 @@ def choose(
 ) -> np.ndarray:
     """Keeps the components of a stack that the prompt means.
 
-    With positive points: the components under them, or the nearest within 40 mm; so one side of a pair is followed
-    from the slice of the click outward. Without: the ``instances`` largest, or, if that is None, all that are not
-    small beside the largest. What lies under a negative point goes, unless it is under a positive one too.
+    With positive points: the components under them, or the nearest within 40 mm, and no others; so one side of a pair
+    is followed from the slice of the click outward. Without: the ``instances`` largest, or, if that is None, all that
+    are not small beside the largest. What lies under a negative point goes, unless it is under a positive one too.
 
     Args:
         candidates: (N, H, W) bool.
@@ -51,7 +51,7 @@ def choose(
     unwanted = _labels_at(labels, negative, spacing, 0.0) - wanted
     sizes[list(unwanted)] = 0
     keep = np.zeros(len(sizes), bool)
-    if wanted:
+    if len(positive):
         keep[list(wanted)] = True
     elif instances is not None:
         largest = np.argsort(sizes)[::-1][:instances]
@@ -113,12 +113,16 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> float:
     return shared / total if total > 0 else 0.0
 
 
-def without_strays(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """Removes the components of a mask that touch nothing of ``seeds`` or are small; both (N, H, W) bool."""
+def without_strays(mask: np.ndarray, seeds: np.ndarray, *, small_too: bool = False) -> np.ndarray:
+    """Removes the components of a mask that touch nothing of ``seeds``, and those that are small; (N, H, W) bool.
+
+    Args:
+        small_too: keep small ones that touch a seed, because somebody asked for each.
+    """
     labels, sizes = _components(mask)
     if not sizes.any():
         return mask
-    keep = sizes > _MINOR * sizes.max()
+    keep = sizes > (0 if small_too else _MINOR * sizes.max())
     keep &= np.bincount(labels[seeds], minlength=len(sizes)) > 0
     keep[0] = False
     return keep[labels]

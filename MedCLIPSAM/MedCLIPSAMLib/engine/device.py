@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from .errors import InputError
@@ -21,3 +24,17 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     except (RuntimeError, AssertionError) as error:  # how PyTorch reports an unknown or an absent device
         raise InputError(f"Device '{name}' is not available here: use 'auto' or 'cpu'.") from error
     return device
+
+
+@contextmanager
+def within_memory(name: str, device: torch.device) -> Iterator[None]:
+    """Says in a sentence that model ``name`` does not fit into the memory of ``device``.
+
+    Raises:
+        InputError: PyTorch ran out of that memory.
+    """
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise InputError(f"{name} does not fit into the free memory of {device}: choose device 'cpu'.") from error

@@ -12,7 +12,7 @@ from .volume import Frame
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: ``done`` of ``total`` slices of ``stage`` ("saliency", "embedding" or "mask")."""
+    """How far a run is: ``done`` of ``total`` slices of ``stage`` ("saliency" or "mask")."""
 
     prompt: str
     stage: str

@@ -7,14 +7,20 @@ import numpy as np
 from .continuity import without_specks
 from .localize import Binarizer, bounding_boxes, keep_largest
 from .looking import Viewer
+from .prompt import Prompt
+
+
+def each_counts(prompt: Prompt) -> bool:
+    """Whether somebody asked for single parts, so that a small one is no speck: by their number or by pointing."""
+    return prompt.instances is not None or any(point.positive for point in prompt.points)
 
 
 class Locator:
     """Brings saliency onto the pixels of a slice, binarises it and draws boxes.
 
     Attributes:
-        stretched: the largest value of every slice counts as 1, as published, and only the largest components are
-            kept; so it is for maps that say nothing by themselves about absence.
+        stretched: the largest value of every slice counts as 1, as published, and only the largest component is
+            kept if nothing else is asked for; so it is for maps that say nothing by themselves about absence.
         slicewise: every slice gets a box, as published.
     """
 
@@ -33,17 +39,19 @@ class Locator:
             saliency = (saliency - low) / (high - low) if high > low else np.zeros_like(saliency)
         return self._viewer.frame.restore(saliency, self._shape)
 
-    def coarse(self, index: int, heat: np.ndarray, instances: int | None) -> np.ndarray:
-        """(H, W) heat -> (H, W) bool."""
+    def coarse(self, index: int, heat: np.ndarray, prompt: Prompt) -> np.ndarray:
+        """(H, W) heat -> (H, W) bool: every component that the prompt may mean."""
         coarse = self._binarize(heat, self._viewer.slice_uint8(index))
-        return keep_largest(coarse, instances or 1) if self.stretched else coarse
+        if self.slicewise or (self.stretched and not each_counts(prompt)):
+            return keep_largest(coarse, prompt.instances or 1)
+        return coarse
 
-    def boxes(self, coarse: np.ndarray) -> np.ndarray:
+    def boxes(self, coarse: np.ndarray, prompt: Prompt) -> np.ndarray:
         """(H, W) bool -> (B, 4) float x0, y0, x1, y1: one around all if slicewise, else one for each component."""
         if self.slicewise:
             height, width = coarse.shape
             # As published: where nothing stands out, the box is the whole slice.
             boxes = bounding_boxes(coarse) if coarse.any() else np.array([[0, 0, width - 1, height - 1]])
         else:
-            boxes = bounding_boxes(without_specks(coarse), each=True)
+            boxes = bounding_boxes(coarse if each_counts(prompt) else without_specks(coarse), each=True)
         return boxes[(boxes[:, 2:] > boxes[:, :2]).all(1)].astype(float)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .clip.base import ImageTextModel
+from .device import within_memory
 from .errors import InputError
 from .presence import NEUTRAL_TEXTS, slice_clues, unit
 from .prompt import Prompt
@@ -77,24 +78,26 @@ class Looker:
 
         Raises:
             Cancelled: ``cancelled`` said so.
+            InputError: the model's device has too little memory.
         """
-        query = self.query(prompt)
-        prepared, images = self._prepare(indices)
-        batch = self.method.explain(self.model, prepared, query, indices, cancelled)
-        if self._neutral is None:
-            self._neutral = unit(self.model.encode_text(NEUTRAL_TEXTS))
+        with within_memory(self.model.name, self.model.device):
+            query = self.query(prompt)
+            prepared, images = self._prepare(indices)
+            batch = self.method.explain(self.model, prepared, query, indices, cancelled)
+            if self._neutral is None:
+                self._neutral = unit(self.model.encode_text(NEUTRAL_TEXTS))
         return batch, slice_clues(batch, images, query, self._neutral)
 
     def _prepare(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """What the method keeps of the slices, (N, ...), and their features of length 1, (N, D) where needed."""
+        """What the method keeps of the slices, (N, ...), and their features of length 1, (N, D), D 0 if not needed."""
         missing = [index for index in indices if index not in self._prepared]
         made = {}
         if missing:
             pixels = self.model.preprocess(self.viewer.pictures(missing, self.model.image_size))
-            # A method that answers presence itself needs no image features: that would be a second pass.
-            absolute = self.method.absolute
-            images = pixels.new_empty((len(missing), 0)) if absolute else unit(self.model.encode_image(pixels))
-            parts = zip(self.method.prepare(self.model, pixels), images, strict=True)
+            prepared = self.method.prepare(self.model, pixels)
+            images = unit(self.method.image_features(self.model, prepared))
+            # On the CPU, so that the cache of many slices never fills a GPU.
+            parts = zip(prepared.cpu(), images.cpu(), strict=True)
             made = {
                 index: (tokens.clone(), image.clone()) for index, (tokens, image) in zip(missing, parts, strict=True)
             }
@@ -102,7 +105,8 @@ class Looker:
         for index, pair in made.items():
             if sum(tensor.nbytes for tensor in pair) <= self._prepared.maxsize:
                 self._prepared[index] = pair
-        return torch.stack([pair[0] for pair in pairs]), torch.stack([pair[1] for pair in pairs])
+        prepared, images = (torch.stack(parts).to(self.model.device) for parts in zip(*pairs, strict=True))
+        return prepared, images
 
 
 def _method(model: ImageTextModel, settings: Settings) -> SaliencyMethod:

@@ -90,21 +90,35 @@ class Masker:
             sampled = None if prompt.visual == "box" else _sampled(coarse, boxes)
             probability, scores = self._run(index, None if prompt.visual == "points" else boxes, sampled, None)
             mask = probability > _INSIDE if heat is None else merge(probability, scores, heat)
+        return self._corrected(index, boxes, clicks, mask, scores)
+
+    def decode(
+        self,
+        index: int,
+        boxes: np.ndarray,
+        points: Sequence[tuple[float, float, bool]],
+        before: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The mask for boxes and points (x, y, positive) as a person gave them.
+
+        Args:
+            before: mask and scores that stay if they agree with the points; None for boxes that are new.
+        """
+        clicks = _Clicks(
+            np.array([point[:2] for point in points], float).reshape(-1, 2),
+            np.array([point[2] for point in points], bool),
+        )
+        return self._corrected(index, boxes, clicks, *before) if before else self._with_clicks(index, boxes, clicks)
+
+    def _corrected(
+        self, index: int, boxes: np.ndarray, clicks: _Clicks, mask: np.ndarray, scores: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """``mask`` and its scores, or those that agree with more of the clicks."""
         if clicks.kept_by(mask) == len(clicks.xy):
             return mask, scores
         corrected, corrected_scores = self._with_clicks(index, boxes, clicks)
         better = clicks.kept_by(corrected) > clicks.kept_by(mask)
         return (corrected, corrected_scores) if better else (mask, scores)
-
-    def decode(
-        self, index: int, boxes: np.ndarray, points: Sequence[tuple[float, float, bool]]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The mask for boxes and points (x, y, positive) as a person gave them."""
-        clicks = _Clicks(
-            np.array([point[:2] for point in points], float).reshape(-1, 2),
-            np.array([point[2] for point in points], bool),
-        )
-        return self._with_clicks(index, boxes, clicks)
 
     def _with_clicks(self, index: int, boxes: np.ndarray, clicks: _Clicks) -> tuple[np.ndarray, np.ndarray]:
         if not len(boxes) and not clicks.positive.any():

@@ -36,7 +36,7 @@ def slice_clues(batch: SaliencyBatch, images: Tensor, query: TextQuery, neutral:
         return [{"presence": float(value)} for value in batch.presence]
     texts = torch.cat([query.target[None], query.contrast, neutral])
     contrast = (_LOGIT_SCALE * images @ texts.T).softmax(1)[:, 0]
-    share = batch.maps.flatten(1).double().clamp(min=0)
+    share = batch.maps.flatten(1).float().clamp(min=0)
     share = share / share.sum(1, keepdim=True).clamp(min=1e-12)
     concentration = 1 + torch.special.xlogy(share, share).sum(1) / math.log(share.shape[1])
     return [

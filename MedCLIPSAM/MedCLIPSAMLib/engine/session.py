@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -15,16 +16,18 @@ from .continuity import choose, steady_boxes, without_strays
 from .errors import Cancelled, InputError
 from .evidence import Progress, SegmentEvidence, SliceEvidence, SliceSummary
 from .localize import binarizer
-from .locating import Locator
+from .locating import Locator, each_counts
 from .looking import Looker, Viewer, memory_budget
 from .masking import Masker
 from .presence import HIGH, present, score
 from .prompt import Prompt
 from .sam.base import PromptableSegmenter
+from .sam.voting import check_voting
 from .settings import Settings
 from .volume import SliceStack, Volume
 
 _SLICES_AT_ONCE = 8  # between two looks at the cancel flag, where a slice takes a moment
+_BESIDE = 2  # pixels around a component that was not chosen whose saliency does not count either
 # What the segmenter expects of its mask; with LiteMedSAM on a CT, 95 % of true boxes gave more than 0.69, and boxes
 # beside an organ or on a slice without it 0.4 to 0.8.
 _CONFIRMED = 0.5
@@ -45,11 +48,20 @@ class _Run:
     cancelled: IsCancelled | None
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def stop_if_cancelled(self) -> None:
+        """Raises Cancelled if somebody asked for it."""
+        if self.cancelled is not None and self.cancelled():
+            raise Cancelled("The run was cancelled.")
+
+    def points_by_row(self) -> tuple[np.ndarray, np.ndarray]:
+        """Positive and negative points with the place of their slice in the run: (n, 3) row of the run, row, column."""
+        first = np.array([self.indices[0] if self.indices else 0, 0, 0])
+        return self.positive - first, self.negative - first
+
     def batches(self, stage: str, rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:
         """Hands out ``rows`` by ``size``, asks before each batch whether to stop, and reports after it."""
         for start in range(0, len(rows), size):
-            if self.cancelled is not None and self.cancelled():
-                raise Cancelled("The run was cancelled.")
+            self.stop_if_cancelled()
             batch = rows[start : start + size]
             yield batch
             self.report(Progress(self.prompt.name, stage, start + len(batch), len(rows)))
@@ -92,12 +104,14 @@ class Session:
         )
         self._viewer = viewer
         self._corrections: dict[tuple[str, int], SliceEvidence] = {}
+        self._looks: dict[tuple[Prompt, int], SliceEvidence] = {}  # what the corrections started from
+        check_voting(self.settings.voting)
 
     def preview(self, index: int, prompt: Prompt, cancelled: IsCancelled | None = None) -> SliceEvidence:
         """The whole chain on slice ``index``, without its neighbours.
 
         Raises:
-            InputError: there is no such slice.
+            InputError: there is no such slice, or a point is outside of what the models see.
             Cancelled: ``cancelled`` said so.
         """
         self._check([index])
@@ -108,17 +122,21 @@ class Session:
         value = score(clues[0])
         positive, negative = self._points(prompt)
         clicked = bool((np.rint(positive[:, 0]) == index).any())
-        found = self.settings.slicewise or clicked or value >= HIGH
+        looked_for = self.settings.slicewise or clicked or value >= HIGH
         heat = self._locator.heat(saliency)
         boxes, coarse = np.empty((0, 4)), np.zeros(self.stack.array.shape[1:], bool)
-        if found:
+        candidates = coarse
+        if looked_for:
             with _timed(seconds, "localisation"):
-                coarse = self._locator.coarse(index, heat, prompt.instances)
-                here = [points - (index, 0, 0) for points in (positive, negative)]
-                coarse = choose(coarse[None], prompt.instances, self.stack.spacing, *here)[0]
-                boxes = self._locator.boxes(coarse)
+                coarse = candidates = self._locator.coarse(index, heat, prompt)
+                if not self.settings.slicewise:
+                    here = [points[np.rint(points[:, 0]) == index] * (0, 1, 1) for points in (positive, negative)]
+                    coarse = choose(candidates[None], prompt.instances, self.stack.spacing, *here)[0]
+                boxes = self._locator.boxes(coarse, prompt)
         with _timed(seconds, "mask"):
-            mask, scores = self._masker.mask(index, boxes, coarse, prompt, positive, negative, self._trusted(heat))
+            trusted = self._trusted(heat, candidates & ~coarse)
+            mask, scores = self._masker.mask(index, boxes, coarse, prompt, positive, negative, trusted)
+        found = bool(mask.any())
         return SliceEvidence(
             index, saliency, self._viewer.frame, value, clues[0], found, boxes, mask, scores, seconds=seconds
         )
@@ -133,21 +151,29 @@ class Session:
         """Runs only the mask decoder again, with boxes or points from a person; later runs keep the result.
 
         Args:
-            boxes: (B, 4) x0, y0, x1, y1 in pixels of the slice; None keeps those of the last look.
-            points: x, y in pixels of the slice, and whether the structure is there.
+            boxes: (B, 4) x0, y0, x1, y1 in pixels of the slice; None keeps those of the last look. Where they are those
+                of the preview, its mask stays if the points agree with it.
+            points: x, y in pixels of the slice, and whether the structure is there; all of them, beside those of the
+                prompt: an edit replaces the one before it.
 
         Raises:
             InputError: there is no such slice, or a box has no area.
         """
-        before = self._corrections.get((prompt.name, index)) or self.preview(index, prompt)
+        # Kept, because a saliency method may take seconds and a drag asks again and again.
+        looked = self._looks.get((prompt, index)) or self.preview(index, prompt)
+        self._looks[prompt, index] = looked
+        before = self._corrections.get(_key(prompt, index), looked)
         chosen = before.boxes if boxes is None else np.asarray(boxes, float).reshape(-1, 4)
         if (chosen[:, 2:] <= chosen[:, :2]).any():
             raise InputError(f"A box on slice {index} has no area; give x0 < x1 and y0 < y1.")
         seconds: dict[str, float] = {}
+        sides = zip(self._points(prompt), (True, False), strict=True)
+        own = [(x, y, side) for given, side in sides for slice_, y, x in given if round(slice_) == index]
+        kept = (looked.mask, looked.segmenter_scores) if np.array_equal(chosen, looked.boxes) else None
         with _timed(seconds, "mask"):
-            mask, scores = self._masker.decode(index, chosen, points)
+            mask, scores = self._masker.decode(index, chosen, [*own, *points], kept)
         evidence = replace(
-            before,
+            looked,
             boxes=chosen,
             mask=mask,
             segmenter_scores=scores,
@@ -155,12 +181,14 @@ class Session:
             edited=True,
             seconds=seconds,
         )
-        self._corrections[prompt.name, index] = evidence
+        self._corrections[_key(prompt, index)] = evidence
         return evidence
 
     def forget_edits(self, prompt: Prompt) -> None:
         """Drops what was corrected by hand for ``prompt``."""
-        self._corrections = {key: value for key, value in self._corrections.items() if key[0] != prompt.name}
+        name = _key(prompt, 0)[0]
+        self._looks = {key: value for key, value in self._looks.items() if _key(*key)[0] != name}
+        self._corrections = {key: value for key, value in self._corrections.items() if key[0] != name}
 
     def segment(
         self,
@@ -173,35 +201,41 @@ class Session:
 
         Args:
             slices: numbers of neighbouring slices in order; all if not given.
-            progress: told after every few slices, after each with a method that takes seconds for one.
-            cancelled: asked as often, and between the steps of such a method.
+            progress: told after every few slices, after each where one takes seconds.
+            cancelled: asked as often, and between the steps of a slow method.
 
         Raises:
-            InputError: there is no such slice.
+            InputError: there is no such slice, the slices are not neighbours in order, or a point of the prompt is
+                outside of them or of what the models see.
             Cancelled: ``cancelled`` said so; nothing is kept of the run but what makes the next one faster.
         """
         indices = list(range(len(self.stack)) if slices is None else slices)
         self._check(indices)
-        run = _Run(prompt, indices, *self._points(prompt), progress or (lambda _: None), cancelled)
+        if any(second - first != 1 for first, second in pairwise(indices)):
+            raise InputError(f"The slices {indices} are not neighbours in order; give a range such as 10 to 25.")
+        run = _Run(prompt, indices, *self._points(prompt, indices), progress or (lambda _: None), cancelled)
         maps, clues = self._look(run)
         scores = np.array([score(clue) for clue in clues])
         with _timed(run.seconds, "localisation"):
-            coarse = self._candidates(run, maps, self._presence(run, scores))
-            boxes = [self._locator.boxes(plane) for plane in coarse]
+            candidates = self._candidates(run, maps, self._presence(run, scores))
+            coarse = candidates if self.settings.slicewise else self._chosen(run, candidates)
+            boxes = [self._locator.boxes(plane, prompt) for plane in coarse]
             if not self.settings.slicewise:
                 boxes = steady_boxes(boxes)
-        masks, trust = self._masks(run, boxes, coarse, maps)
+        masks, trust = self._masks(run, boxes, coarse, candidates & ~coarse, maps)
         with _timed(run.seconds, "cleaning"):
             if not self.settings.slicewise:
                 masks[self._doubted(run, scores, trust)] = False
-                masks = without_strays(masks, coarse)
+                masks = without_strays(masks, self._seeds(run, coarse), small_too=each_counts(prompt))
         return self._conclude(run, scores, clues, boxes, masks, trust)
 
     def _look(self, run: _Run) -> tuple[np.ndarray, list[dict[str, float]]]:
-        """Saliency of all slices, (N, S, S) float16, and their clues."""
-        size = self.clip.image_size
-        maps, clues = np.empty((len(run.indices), size, size), np.float16), []
-        at_once = _SLICES_AT_ONCE if self._looker.method.absolute else 1
+        """Saliency of all slices, (N, S, S), and their clues."""
+        size, absolute = self.clip.image_size, self._looker.method.absolute
+        # Probabilities are as good in half the memory; what is stretched afterwards is not.
+        maps = np.empty((len(run.indices), size, size), np.float16 if absolute else np.float32)
+        clues: list[dict[str, float]] = []
+        at_once = _SLICES_AT_ONCE if absolute else 1
         with _timed(run.seconds, "saliency"):
             for rows in run.batches("saliency", range(len(run.indices)), at_once):
                 batch, found = self._looker.look(run.prompt, [run.indices[row] for row in rows], run.cancelled)
@@ -216,30 +250,41 @@ class Session:
         return present(scores, self.stack.spacing[0]) | np.isin(run.indices, np.rint(run.positive[:, 0]))
 
     def _candidates(self, run: _Run, maps: np.ndarray, found: np.ndarray) -> np.ndarray:
-        """(N, H, W) bool: the components of the saliency that the prompt means."""
+        """(N, H, W) bool: all components of the saliency, on the slices that have the structure."""
         coarse = np.zeros((len(run.indices), *self.stack.array.shape[1:]), bool)
         for row in np.flatnonzero(found):
-            coarse[row] = self._locator.coarse(run.indices[row], self._locator.heat(maps[row]), run.prompt.instances)
-        if self.settings.slicewise:
-            return coarse
-        shift = np.array([run.indices[0] if run.indices else 0, 0, 0])
-        points = (run.positive - shift, run.negative - shift)
-        return choose(coarse, run.prompt.instances, self.stack.spacing, *points)
+            run.stop_if_cancelled()
+            coarse[row] = self._locator.coarse(run.indices[row], self._locator.heat(maps[row]), run.prompt)
+        return coarse
+
+    def _chosen(self, run: _Run, candidates: np.ndarray) -> np.ndarray:
+        """(N, H, W) bool: the components that the prompt means."""
+        return choose(candidates, run.prompt.instances, self.stack.spacing, *run.points_by_row())
+
+    def _seeds(self, run: _Run, coarse: np.ndarray) -> np.ndarray:
+        """(N, H, W) bool: what led to masks, the components and the clicks."""
+        seeds = coarse.copy()
+        row, y, x = np.rint(run.points_by_row()[0]).astype(int).T
+        seeds[row, y, x] = True
+        return seeds
 
     def _masks(
-        self, run: _Run, boxes: list[np.ndarray], coarse: np.ndarray, maps: np.ndarray
+        self, run: _Run, boxes: list[np.ndarray], coarse: np.ndarray, rejected: np.ndarray, maps: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """(N, H, W) bool masks from the segmenter, and (N,) its mean score on each slice, NaN where it did not run."""
         masks, trust = np.zeros(coarse.shape, bool), np.full(len(coarse), np.nan)
-        for rows in run.batches("mask", [row for row, box in enumerate(boxes) if len(box)], _SLICES_AT_ONCE):
+        clicked = set(np.rint(run.positive[:, 0]).astype(int).tolist())
+        worth = [row for row, index in enumerate(run.indices) if len(boxes[row]) or index in clicked]
+        # In a batch a CPU is no quicker.
+        for rows in run.batches("mask", worth, 1 if self.segmenter.device.type == "cpu" else _SLICES_AT_ONCE):
             with _timed(run.seconds, "embedding"):
                 self._masker.embed([run.indices[row] for row in rows])
             with _timed(run.seconds, "mask"):
                 for row in rows:
-                    heat = self._trusted(self._locator.heat(maps[row]))
+                    heat = self._trusted(self._locator.heat(maps[row]), rejected[row])
                     place = (run.indices[row], boxes[row], coarse[row])
                     masks[row], answers = self._masker.mask(*place, run.prompt, run.positive, run.negative, heat)
-                    trust[row] = answers.mean()
+                    trust[row] = answers.mean() if len(answers) else np.nan
         return masks, trust
 
     def _doubted(self, run: _Run, scores: np.ndarray, trust: np.ndarray) -> np.ndarray:
@@ -264,9 +309,11 @@ class Session:
         """Corrections by hand go over what was found."""
         summaries = []
         for row, index in enumerate(run.indices):
-            correction = self._corrections.get((run.prompt.name, index))
+            correction = self._corrections.get(_key(run.prompt, index))
             if correction:
                 masks[row] = correction.mask
+                answers = correction.segmenter_scores
+                trust[row] = answers.mean() if len(answers) else np.nan
             summaries.append(
                 SliceSummary(
                     index,
@@ -289,18 +336,31 @@ class Session:
             run.seconds,
         )
 
-    def _trusted(self, heat: np.ndarray) -> np.ndarray | None:
-        """The heat map, if it is a probability and not only relative."""
-        return None if self._locator.stretched else heat
+    def _trusted(self, heat: np.ndarray, rejected: np.ndarray) -> np.ndarray | None:
+        """The heat map without components that were not chosen, if it is a probability and not only relative."""
+        if self._locator.stretched:
+            return None
+        return np.where(ndimage.binary_dilation(rejected, iterations=_BESIDE), 0, heat) if rejected.any() else heat
 
-    def _points(self, prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
-        """Positive and negative points, each (n, 3) float slice, row, column."""
+    def _points(self, prompt: Prompt, indices: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Positive and negative points, each (n, 3) float slice, row, column; all on ``indices``, if given."""
         sides = ([point.ras for point in prompt.points if point.positive is side] for side in (True, False))
         positive, negative = (self.stack.ras_to_slice(np.array(side, float).reshape(-1, 3)) for side in sides)
         shape = np.array(self.stack.array.shape)
         for point in np.rint(np.concatenate([positive, negative])):
             if ((point < 0) | (point >= shape)).any():
                 raise InputError(f"A point of the prompt {prompt.name!r} is outside of the volume; move or remove it.")
+            if indices is not None and int(point[0]) not in indices:
+                raise InputError(
+                    f"A point of the prompt {prompt.name!r} is on slice {int(point[0])}, which is not searched; "
+                    "choose slices with it."
+                )
+        seen = self._viewer.frame.points_to_frame(positive[:, :0:-1], 1)
+        if (np.abs(seen) > 0.5).any():
+            raise InputError(
+                f"A point of the prompt {prompt.name!r} is beside the body that the models are shown; "
+                "move it onto the body."
+            )
         return positive, negative
 
     def _check(self, indices: Sequence[int]) -> None:
@@ -308,6 +368,11 @@ class Session:
         for index in indices:
             if not 0 <= index <= last:
                 raise InputError(f"Slice {index} does not exist; choose from 0 to {last}.")
+
+
+def _key(prompt: Prompt, index: int) -> tuple[str, int]:
+    """Prompts are the same whatever the case of their names, as in a set of prompts."""
+    return prompt.name.casefold(), index
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..device import pick_device
+from ..device import pick_device, within_memory
 from ..errors import ModelError
 from .base import ImageTextModel
 from .folder import HUGGING_FACE_CONFIG, OPEN_CLIP_CONFIG, read_config
@@ -26,10 +26,15 @@ def load_clip(name_or_folder: str | Path, device: str | torch.device = "auto") -
 
     Raises:
         ModelError: there is no such model here, or its files are damaged or of another kind.
-        InputError: there is no such device.
+        InputError: there is no such device, or too little memory on it.
     """
     name = str(name_or_folder)
     where = pick_device(device)
+    with within_memory(name, where):
+        return _load(name, where)
+
+
+def _load(name: str, where: torch.device) -> ImageTextModel:
     if name in CLIPS:
         load: Callable[[torch.device], ImageTextModel] = pkgutil.resolve_name(CLIPS[name])
         return load(where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import ClassVar
 
 import numpy as np
@@ -20,19 +21,20 @@ _BILATERAL = {"sxy": 5, "srgb": 3, "compat": 5}
 class CrfBinarizer:
     """One mean-field step from the map as unary energy, with a smoothing and an edge-keeping kernel.
 
-    Needs the optional package pydensecrf2.
+    Raises:
+        InputError: the optional package pydensecrf2 is not installed.
     """
 
     name: ClassVar[str] = "crf"
 
+    def __post_init__(self) -> None:
+        if find_spec("pydensecrf") is None:
+            raise InputError("Localisation by 'crf' needs the package pydensecrf2: pip install it, or choose kmeans.")
+
     def __call__(self, saliency: np.ndarray, image: np.ndarray) -> np.ndarray:
-        """As `Binarizer`; raises InputError where pydensecrf2 is not installed."""
-        try:
-            from pydensecrf.densecrf import DenseCRF2D
-        except ImportError as error:
-            raise InputError(
-                "Localisation by 'crf' needs the package pydensecrf2: pip install it, or choose kmeans."
-            ) from error
+        """As `Binarizer`."""
+        from pydensecrf.densecrf import DenseCRF2D
+
         height, width = saliency.shape
         rgb = np.repeat(image[..., np.newaxis], 3, axis=2) if image.ndim == 2 else image
         inside = grey_levels(saliency) / 255

@@ -72,6 +72,10 @@ class SaliencyMethod(Protocol):
         """(N, 3, S, S) -> (N, ...) what the method needs of the images."""
         ...
 
+    def image_features(self, model: ImageTextModel, prepared: Tensor) -> Tensor:
+        """What was prepared -> (N, D) features of the images; D is 0 if the method answers presence itself."""
+        ...
+
     def explain(
         self,
         model: ImageTextModel,

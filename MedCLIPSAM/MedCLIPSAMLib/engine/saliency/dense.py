@@ -41,6 +41,10 @@ class Dense(SaliencyMethod):
             raise InputError(f"The model {model.name} has no dense features: choose the saliency method 'm2ib'.")
         return cast(DenseImageTextModel, model).look(pixels)
 
+    def image_features(self, model: ImageTextModel, prepared: Tensor) -> Tensor:
+        """(N, 0): the class token among what was prepared answers."""
+        return prepared.new_empty((len(prepared), 0))
+
     def explain(
         self,
         model: ImageTextModel,

@@ -57,6 +57,11 @@ class M2IB(SaliencyMethod):
         """(N, 3, S, S) -> (N, T, W): the tokens that go into the bottleneck."""
         return model.tokens_after(pixels, self.layer)
 
+    def image_features(self, model: ImageTextModel, prepared: Tensor) -> Tensor:
+        """(N, T, W) tokens -> (N, D): the blocks after the bottleneck, with nothing held back."""
+        with torch.no_grad():
+            return model.features_after(prepared, self.layer)
+
     def explain(
         self,
         model: ImageTextModel,

@@ -23,12 +23,18 @@ def combine(masks: np.ndarray, scores: np.ndarray, how: str) -> np.ndarray:
     Returns:
         (H, W) bool.
 
+    """
+    return VOTING[how](masks, scores)
+
+
+def check_voting(how: str | None) -> None:
+    """Refuses what is neither None nor a name of `VOTING`.
+
     Raises:
         InputError: there is no such voting.
     """
-    if how not in VOTING:
+    if how is not None and how not in VOTING:
         raise InputError(f"There is no voting '{how}': choose one of {', '.join(VOTING)}.")
-    return VOTING[how](masks, scores)
 
 
 def best(masks: np.ndarray, scores: np.ndarray) -> np.ndarray:
