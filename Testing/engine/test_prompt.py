@@ -67,7 +67,9 @@ def test_unusable_fields_are_refused(fields: dict, complaint: str) -> None:
         Prompt(**{"name": "liver", "wordings": ("liver",)} | fields)
 
 
-@pytest.mark.parametrize("ras", [(1, 2), (1, 2, "x"), (1, 2, float("nan")), (1, float("inf"), 3), "123", None])
+@pytest.mark.parametrize(
+    "ras", [(1, 2), (1, 2, "x"), (1, 2, float("nan")), (1, float("inf"), 3), (1, 2, 10**400), "123", None]
+)
 def test_unusable_points_are_refused(ras: object) -> None:
     with pytest.raises(InputError, match="R, A, S"):
         Point(ras)  # pyright: ignore[reportArgumentType]

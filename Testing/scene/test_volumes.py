@@ -15,6 +15,7 @@ import SimpleITK as sitk
 import slicer
 from nilearn.datasets import load_mni152_template
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.uid import generate_uid
 
 from MedCLIPSAMLib.engine.errors import InputError
@@ -127,6 +128,21 @@ def without_positions(folder: Path) -> None:
         changed.save_as(file)
 
 
+def spoiled(tag: str, *values: str) -> Callable[[Path], None]:
+    """A series whose files all hold ``values`` in ``tag``, which may be none, too few, or no numbers."""
+
+    def spoil(folder: Path) -> None:
+        write_series(folder, grids.voxels(), grids.GRIDS["axial"])
+        for file in folder.iterdir():
+            changed = dcmread(file)
+            raw = "\\".join(values)
+            length = len(raw) + len(raw) % 2
+            changed[tag] = RawDataElement(changed[tag].tag, "DS", length, raw.ljust(length).encode(), 0, False, True)
+            changed.save_as(file)
+
+    return spoil
+
+
 def multi_frame(folder: Path) -> None:
     write_series(folder, grids.voxels()[:1], grids.GRIDS["axial"])
     changed = dcmread(folder / "3-000.dcm")
@@ -144,6 +160,12 @@ def multi_frame(folder: Path) -> None:
         (turn_one_slice, "several directions or sizes"),
         (colour, "colour pixels"),
         (without_positions, "no slice positions"),
+        (spoiled("ImagePositionPatient"), "no slice positions"),
+        (spoiled("ImagePositionPatient", "1", "2"), "no slice positions"),
+        (spoiled("ImagePositionPatient", "1", "2", "x"), "no slice positions"),
+        (spoiled("ImageOrientationPatient"), "no slice positions"),
+        (spoiled("ImageOrientationPatient", *"000000"), "no slice positions"),
+        (spoiled("Rows"), "several directions or sizes"),
         (multi_frame, "multi-frame"),
     ],
 )

@@ -36,7 +36,7 @@ class Point:
     def __post_init__(self) -> None:
         try:
             r, a, s = map(float, () if isinstance(self.ras, str) else self.ras)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise InputError(f"The point {self.ras!r} is no place; give three numbers R, A, S in mm.") from None
         if not all(math.isfinite(value) for value in (r, a, s)):
             raise InputError(f"The point {self.ras!r} is not finite; give three numbers R, A, S in mm.")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
 
 from ..engine.errors import InputError
 
@@ -92,29 +94,54 @@ def _header(file: Path) -> Dataset | None:
 
 
 def _name(header: Dataset) -> str:
-    number, description = header.get("SeriesNumber"), header.get("SeriesDescription") or "unnamed series"
+    number, description = _value(header, "SeriesNumber"), _value(header, "SeriesDescription") or "unnamed series"
     return f"{number}: {description}" if number is not None else str(description)
 
 
 def _stack(source: Path, images: _Images) -> Series:
     first = images[0][1]
     what = f"The series {_name(first)} in {source}"
-    if any(int(header.get("NumberOfFrames") or 1) > 1 for _, header in images):
+    if any(_numbers(header, "NumberOfFrames", 1)[0] > 1 for _, header in images):
         raise InputError(f"{what} is stored as multi-frame files; load it in 3D Slicer and save it as NRRD.")
-    if any(int(header.get("SamplesPerPixel") or 1) != 1 for _, header in images):
+    if any(_numbers(header, "SamplesPerPixel", 1)[0] > 1 for _, header in images):
         raise InputError(f"{what} has colour pixels; give a series of grey-scale images.")
-    if any("ImagePositionPatient" not in h or "ImageOrientationPatient" not in h for _, h in images):
-        raise InputError(f"{what} has no slice positions; give a cross-sectional series.")
-    # Columns: orientation (6), pixel spacing (2), rows, columns.
-    grids = np.array(
-        [[*h.ImageOrientationPatient, *(h.get("PixelSpacing") or (1, 1)), h.Rows, h.Columns] for _, h in images],
-        dtype=np.float64,
+    orientations, positions, spacings, rows, columns = (
+        np.array([_numbers(header, tag, count) for _, header in images])
+        for tag, count in (
+            ("ImageOrientationPatient", 6),
+            ("ImagePositionPatient", 3),
+            ("PixelSpacing", 2),
+            ("Rows", 1),
+            ("Columns", 1),
+        )
     )
-    if np.abs(grids - grids[0]).max() > 1e-3:
+    normals = np.cross(orientations[:, :3], orientations[:, 3:])
+    # A direction of zeros, as some derived images have, is none either.
+    if not (np.isfinite(positions).all() and (np.linalg.norm(normals, axis=1) > 0.5).all()):
+        raise InputError(f"{what} has no slice positions; give a cross-sectional series.")
+    grids = np.hstack([orientations, np.nan_to_num(spacings, nan=1), rows, columns])
+    if not np.abs(grids - grids[0]).max() <= 1e-3:
         raise InputError(f"{what} mixes slices of several directions or sizes; leave one kind there.")
-    positions = np.array([h.ImagePositionPatient for _, h in images], dtype=np.float64)
-    order = _sorted(what, positions, np.cross(grids[0, :3], grids[0, 3:6]))
-    return Series(tuple(images[index][0] for index in order), _name(first), str(first.get("Modality", "")))
+    order = _sorted(what, positions, normals[0])
+    return Series(tuple(images[index][0] for index in order), _name(first), str(_value(first, "Modality") or ""))
+
+
+def _value(header: Dataset, tag: str) -> Any:
+    """What a tag holds; None where it is absent, empty or damaged."""
+    try:
+        return header.get(tag) or None
+    except (TypeError, ValueError, OverflowError):  # read only now, when it is asked for
+        return None
+
+
+def _numbers(header: Dataset, tag: str, count: int) -> np.ndarray:
+    """(count,) float64, all NaN where the tag does not hold that many numbers."""
+    value = _value(header, tag)
+    try:
+        numbers = np.array(list(value) if isinstance(value, MultiValue) else [value], np.float64)
+    except (TypeError, ValueError):
+        numbers = np.empty(0)
+    return numbers if numbers.shape == (count,) else np.full(count, np.nan)
 
 
 def _sorted(what: str, positions: np.ndarray, normal: np.ndarray) -> np.ndarray:
