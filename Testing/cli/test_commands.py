@@ -37,6 +37,16 @@ def test_preview(command, volume, tmp_path):
     assert rows.max() < pixels.shape[0] / 2, "and only for the prompt which was found"
 
 
+def test_preview_with_points_on_several_slices(command, volume, tmp_path):
+    """Of a prompt clicked on slices 5 and 10, either can be looked at, and so can the others."""
+    points = ("--point", "bright=-45,-50,15", "--point", "bright=-45,-50,30")
+    for number in (5, 9):
+        picture = tmp_path / f"{number}.png"
+        ended = command("preview", volume, "-p", "bright", *WINDOW, *points, "--slice", number, "-o", picture)
+        assert ended.code == 0, ended.err
+        assert f"bright: found on slice {number}" in ended.out
+
+
 def test_preview_keeps_proportions(command, tmp_path):
     """A square of 40 x 40 mm on pixels of 1 x 4 mm is square in the picture."""
     array = np.zeros((80, 20, 3), np.int16)

@@ -38,7 +38,8 @@ def preview(
     from ..engine.volume import SliceStack
 
     stack = SliceStack(source.volume, settings.axis)
-    check_points(asked, stack, slices_of(stack, (slice_number, slice_number)))
+    slices_of(stack, (slice_number, slice_number))
+    check_points(asked, stack, range(len(stack)))  # those of other slices stay with the prompt
     session = open_session(source, chain.clip, chain.sam, chain.device, settings, watch)
 
     from .evidence import heat_of
