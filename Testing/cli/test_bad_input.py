@@ -78,7 +78,7 @@ def refused(no_models, tmp_path, volume):
         ("preview", (*PREVIEW[:2], "--slice", "20", "-o", "OUT/out.png"), "slices 0 to 19"),
         ("preview", (*PREVIEW[:4], "-o", "OUT/old.png"), "exists"),
         ("preview", (*PREVIEW[:4], "-o", "OUT/out.jpg"), "does not end in .png"),
-        ("preview", (*PREVIEW, "--point", "liver=-45,-50,30"), "on slice 10"),
+        ("preview", (*PREVIEW, "--point", "liver=500,0,0"), "outside of bars"),
         ("preview", (*PREVIEW, "--exact", "--saliency", "dense"), "leave out --exact"),
     ],
 )
@@ -190,6 +190,26 @@ class TestEvaluate:
     )
     def test_files(self, refused, segmentation, labels, names, said):
         assert said in refused("evaluate", f"OUT/{segmentation}", f"OUT/{labels}", "--names", f"OUT/{names}")
+
+
+def test_two_segments_of_one_name(refused, tmp_path, volume):
+    """3D Slicer allows it; only one of them would be judged."""
+    from MedCLIPSAMLib.scene.files import save
+    from MedCLIPSAMLib.scene.host import start
+    from MedCLIPSAMLib.scene.segments import create_segmentation, write_segment
+    from MedCLIPSAMLib.scene.volumes import read_volume, volume_from_node
+
+    start()
+    node = read_volume(volume)
+    segmentation_node = create_segmentation(node)
+    mask = volume_from_node(node).array > 100
+    for _ in range(2):
+        segment_id = write_segment(segmentation_node, node, mask, "bright")
+        segmentation_node.GetSegmentation().GetSegment(segment_id).SetName("bright")
+    save(segmentation_node, node, tmp_path / "twice.seg.nrrd")
+    (tmp_path / "names.json").write_text('{"200": "bright"}')
+    said = refused("evaluate", "OUT/twice.seg.nrrd", "VOLUME", "--names", "OUT/names.json")
+    assert "two segments named 'bright'" in said
 
 
 def test_demo_into_a_file(refused, tmp_path):

@@ -52,14 +52,17 @@ def read_segments(path: Path, grid_node: Any, names: dict[int, str]) -> dict[str
             writes it, else by `names`.
 
     Raises:
-        InputError: no segmentation, or no name for any of its values.
+        InputError: no segmentation, no name for any of its values, or two segments of one name.
     """
     node = _read_segmentation(path) if path.name.lower().endswith(".seg.nrrd") else _import_labels(path, names)
     segmentation = node.GetSegmentation()
-    return {
-        segmentation.GetNthSegment(index).GetName(): read_segment(node, grid_node, segmentation.GetNthSegmentID(index))
-        for index in range(segmentation.GetNumberOfSegments())
-    }
+    masks: dict[str, np.ndarray] = {}
+    for index in range(segmentation.GetNumberOfSegments()):
+        name = segmentation.GetNthSegment(index).GetName()
+        if name in masks:
+            raise InputError(f"{path} has two segments named {name!r}; give each a name of its own.")
+        masks[name] = read_segment(node, grid_node, segmentation.GetNthSegmentID(index))
+    return masks
 
 
 def _read_segmentation(path: Path) -> Any:
