@@ -6,6 +6,7 @@ Annotations are not postponed here (no `from __future__ import annotations`): pa
 # ruff: noqa: PT009, PT027 - the self-test is a unittest, because 3D Slicer has no pytest
 
 import logging
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -26,7 +27,7 @@ from slicer.util import VTKObservationMixin
 
 # Only what runs before the Python packages are installed; all else is imported where it is used.
 from MedCLIPSAMLib.engine.errors import Cancelled, MedCLIPSAMError
-from MedCLIPSAMLib.scene.packages import install_packages, missing_packages
+from MedCLIPSAMLib.scene.packages import install_packages, missing_packages, outdated_packages
 
 
 class MedCLIPSAM(ScriptedLoadableModule):
@@ -75,6 +76,7 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameters: Any = None
         self._guiTag: Any = None
         self._missing: list[str] = []
+        self._outdated: list[str] = []
         self._running = False
         self._cancelled = False
 
@@ -102,6 +104,7 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._cancelled = True
         self.setParameterNode(None)
         self.removeObservers()
+        self.logic.closeSession()
 
     def enter(self) -> None:
         """The user opens the module."""
@@ -146,15 +149,20 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parameters = self._parameters
         chosen = parameters is not None and parameters.volume is not None and bool(parameters.prompt.strip())
         self.ui.inputsCollapsibleButton.enabled = not self._running
-        self.ui.applyButton.enabled = chosen and not self._running and not self._missing
+        self.ui.applyButton.enabled = chosen and not self._running and not (self._missing or self._outdated)
         self.ui.cancelButton.enabled = self._running
-        self.ui.installButton.enabled = not self._running
+        self.ui.installButton.enabled = not self._running and not self._outdated
 
     def showPackages(self) -> None:
-        """Say which Python packages are missing; fold the section away when none is."""
-        self._missing = self.logic.missingPackages()
-        self.ui.setupCollapsibleButton.visible = bool(self._missing)
-        if self._missing:
+        """Say which Python packages are too old or missing; fold the section away when none is."""
+        self._missing, self._outdated = self.logic.missingPackages(), self.logic.outdatedPackages()
+        self.ui.setupCollapsibleButton.visible = bool(self._missing or self._outdated)
+        if self._outdated:
+            self.ui.statusLabel.text = _(
+                "Python packages are too old: {names}. Update them by slicer.util.pip_install in the Python "
+                "console, unless another extension needs them so, and restart 3D Slicer."
+            ).format(names=", ".join(self._outdated))
+        elif self._missing:
             self.ui.statusLabel.text = _("Python packages are missing: {names}. Press Install.").format(
                 names=", ".join(self._missing)
             )
@@ -232,6 +240,7 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
         self._models: Any = None
         self._session: Any = None
         self._sessionKey: Any = None
+        self._removalObserver: Any = None
 
     def getParameterNode(self) -> Any:
         """The scene's parameter node, wrapped."""
@@ -242,6 +251,12 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
         from MedCLIPSAMLib.engine.resources import resource
 
         return missing_packages(resource("requirements.txt"))
+
+    def outdatedPackages(self) -> list[str]:
+        """Python packages that are there in a version too old, and which is needed."""
+        from MedCLIPSAMLib.engine.resources import resource
+
+        return outdated_packages(resource("requirements.txt"))
 
     def installPackages(self) -> None:
         """Install the missing packages, without touching those that 3D Slicer ships."""
@@ -287,6 +302,9 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
     def closeSession(self) -> None:
         """Let go of the last volume and what was computed for it."""
         self._session = self._sessionKey = None
+        if self._removalObserver is not None:
+            slicer.mrmlScene.RemoveObserver(self._removalObserver)
+            self._removalObserver = None
 
     def _openSession(self, volumeNode: Any) -> Any:
         """The session of the last volume while that is unchanged, so that a second prompt is quick."""
@@ -299,7 +317,19 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
             self.closeSession()
             self._session = Session(volume, *self._loadModels())
             self._sessionKey = key
+            self._closeWithVolume()
         return self._session
+
+    def _closeWithVolume(self) -> None:
+        """Close the session when its volume is removed from the scene; the observer does not keep the logic alive."""
+        logic, volumeId = weakref.ref(self), self._sessionKey[0]
+
+        def onNodeRemoved(caller: Any, event: Any) -> None:
+            living = logic()
+            if living is not None and caller.GetNodeByID(volumeId) is None:
+                living.closeSession()
+
+        self._removalObserver = slicer.mrmlScene.AddObserver(slicer.mrmlScene.NodeRemovedEvent, onNodeRemoved)
 
     def _loadModels(self) -> Any:
         from MedCLIPSAMLib.engine.clip.registry import load_clip
@@ -347,10 +377,11 @@ class MedCLIPSAMTest(ScriptedLoadableModuleTest):
         self.delayDisplay("The chain ran from prompt to segment.")
 
     def _packagesAreInstalled(self) -> bool:
-        missing = MedCLIPSAMLogic().missingPackages()
-        if missing:
-            self.delayDisplay(f"Not tested: install these Python packages first: {', '.join(missing)}.")
-        return not missing
+        logic = MedCLIPSAMLogic()
+        lacking = logic.missingPackages() + logic.outdatedPackages()
+        if lacking:
+            self.delayDisplay(f"Not tested: install these Python packages first: {', '.join(lacking)}.")
+        return not lacking
 
     def _volumeNode(self) -> Any:
         """A CT-like oblique volume: a bright ellipsoid in air."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import gc
 import re
 import subprocess
 import sys
 import typing
+import weakref
 import xml.etree.ElementTree as ET
 from types import ModuleType
 from typing import Any
@@ -93,6 +95,18 @@ def test_logic_looks_again_only_when_the_volume_changed(module, node):
     node.SetAndObserveTransformNodeID(grids.transform_node(grids.TRANSFORMS["rigid"]).GetID())
     sessions.append(logic._openSession(node))
     assert [sessions.index(session) for session in sessions] == [0, 0, 2, 3]
+
+
+def test_logic_lets_go_of_a_volume_that_is_removed(module, node):
+    other = grids.volume_node()
+    logic = module.MedCLIPSAMLogic()
+    opened = weakref.ref(logic._openSession(node))
+    slicer.mrmlScene.RemoveNode(other)
+    assert logic._openSession(node) is opened(), "only its own volume closes a session"
+    slicer.mrmlScene.RemoveNode(node)
+    gc.collect()
+    assert opened() is None
+    assert logic._removalObserver is None
 
 
 def test_module_is_imported_before_its_packages_are_installed(module):

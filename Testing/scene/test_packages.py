@@ -11,7 +11,8 @@ import pytest
 import slicer
 
 from MedCLIPSAMLib.engine.resources import resource
-from MedCLIPSAMLib.scene.packages import install_packages, missing_packages
+from MedCLIPSAMLib.scene import packages
+from MedCLIPSAMLib.scene.packages import install_packages, missing_packages, outdated_packages
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -33,6 +34,15 @@ def test_missing_packages_are_named(tmp_path: Path):
     file = tmp_path / "requirements.txt"
     file.write_text("# a comment\n\nnumpy>=1.26\nno-such-package-xyz>=2\nscikit-image\n")
     assert missing_packages(file) == ["no-such-package-xyz>=2"]
+
+
+def test_packages_which_are_too_old_are_told_and_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    there = {"timm": "0.9.16", "torch": "2.4.0+cu121", "scikit-image": "0.22.0"}
+    monkeypatch.setattr(packages, "version", there.__getitem__)
+    file = tmp_path / "requirements.txt"
+    file.write_text("timm>=1.0.17\ntorch>=2.4\nscikit-image\n")
+    assert outdated_packages(file) == ["timm 0.9.16 (timm>=1.0.17 is needed)"]
+    assert missing_packages(file) == []
 
 
 def test_installed_packages_keep_their_version(pip):
@@ -62,3 +72,4 @@ def test_requirements_are_those_of_the_project():
     assert wanted
     assert [line for line in wanted if f'"{line}"' not in project] == []
     assert missing_packages(resource("requirements.txt")) == []
+    assert outdated_packages(resource("requirements.txt")) == []

@@ -1,21 +1,39 @@
-"""The Python packages that 3D Slicer does not ship: which are missing, and installing them around its own."""
+"""The Python packages that 3D Slicer does not ship: which are missing or too old; installed around its own."""
 
 from __future__ import annotations
 
 import importlib
-import re
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import slicer
 
+try:
+    from packaging.requirements import Requirement
+except ImportError:  # 3D Slicer always has pip, and pip a copy of its own
+    from pip._vendor.packaging.requirements import Requirement  # pyright: ignore[reportMissingImports]
+
 
 def missing_packages(requirements: str | Path) -> list[str]:
     """The lines of a requirements file, such as "timm>=1.0", whose package is not installed."""
-    importlib.invalidate_caches()
-    lines = Path(requirements).read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if line and not line.startswith("#") and not _installed(line)]
+    return [str(wanted) for wanted in _wanted(requirements) if _installed(wanted.name) is None]
+
+
+def outdated_packages(requirements: str | Path) -> list[str]:
+    """The packages of a requirements file that are there in a version it does not allow.
+
+    They are told and not replaced: whoever installed them, such as another extension, may need that version.
+
+    Returns:
+        Texts such as "timm 0.9.16 (timm>=1.0 is needed)".
+    """
+    versions = [(wanted, _installed(wanted.name)) for wanted in _wanted(requirements)]
+    return [
+        f"{wanted.name} {there} ({wanted} is needed)"
+        for wanted, there in versions
+        if there is not None and not wanted.specifier.contains(there, prereleases=True)
+    ]
 
 
 def install_packages(requirements: list[str]) -> None:
@@ -27,7 +45,7 @@ def install_packages(requirements: list[str]) -> None:
     Raises:
         Exception: what pip or the PyTorch extension raises; its output is in the application log.
     """
-    if any(_name(line) == "torch" for line in requirements):
+    if any(Requirement(line).name == "torch" for line in requirements):
         try:
             from PyTorchUtils import PyTorchUtilsLogic  # pyright: ignore[reportMissingImports]
         except ImportError:
@@ -46,13 +64,14 @@ def _frozen() -> list[str]:
     return sorted(f"{name}=={version}" for name, version in found.items() if name)
 
 
-def _installed(line: str) -> bool:
+def _wanted(requirements: str | Path) -> list[Requirement]:
+    lines = Path(requirements).read_text(encoding="utf-8").splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def _installed(name: str) -> str | None:
+    importlib.invalidate_caches()
     try:
-        return bool(version(_name(line)))
+        return version(name)
     except PackageNotFoundError:
-        return False
-
-
-def _name(line: str) -> str:
-    found = re.match(r"[A-Za-z0-9._-]+", line)
-    return found.group() if found else line
+        return None
