@@ -13,7 +13,6 @@ from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.engine.prompt import Prompt
 from MedCLIPSAMLib.scene.provenance import Provenance
 from MedCLIPSAMLib.scene.segments import (
-    LiveSegment,
     create_segmentation,
     find_segment,
     read_segment,
@@ -118,9 +117,7 @@ def test_surfaces_follow(node, drawn):
     small[4, 5:7, 5:7] = True
     write_segment(segmentation_node, node, small, "spleen", segment_id=segment_id)
     assert height() < before / 2
-    live = LiveSegment(segmentation_node, node, segment_id)
-    live.update(slice(None), grids.blob())
-    live.finish()
+    write_segment(segmentation_node, node, grids.blob(), "spleen", segment_id=segment_id)
     assert height() == pytest.approx(before)
     assert segmentation_node.GetClosedSurfaceInternalRepresentation(drawn_id) is not None
 
@@ -143,29 +140,6 @@ def test_only_own_segments_are_found_by_name(node, drawn):
     segmentation_node.GetSegmentation().GetSegment(segment_id).SetName("renamed by the user")
     assert find_segment(segmentation_node, "Liver") == segment_id
     assert find_segment(segmentation_node, "spleen") is None
-
-
-def test_segment_grows_slice_by_slice(node, drawn):
-    segmentation_node, drawn_id = drawn
-    segmentation = segmentation_node.GetSegmentation()
-    segment_id = write_segment(segmentation_node, node, np.zeros(grids.SHAPE, bool), "spleen")
-    live = LiveSegment(segmentation_node, node, segment_id)
-    modified = []
-    segmentation.AddObserver(segmentation.SourceRepresentationModified, lambda *_: modified.append(1))
-    grown = np.zeros(grids.SHAPE, bool)
-    for k in range(4):
-        grown[k] = grids.blob()[k]
-        live.update(k, grids.blob()[k])
-        np.testing.assert_array_equal(read_segment(segmentation_node, node, segment_id), grown)
-        assert len(modified) > k  # what makes the views draw it again
-    segmentation.CollapseBinaryLabelmaps(False)  # the scene is saved meanwhile
-    for j in range(grids.SHAPE[1]):  # and slices of another axis follow
-        live.update((slice(None), j), grids.blob()[:, j])
-    live.finish()
-    np.testing.assert_array_equal(read_segment(segmentation_node, node, segment_id), grids.blob())
-    stored = segmentation_node.GetBinaryLabelmapInternalRepresentation(segment_id)
-    assert np.prod(stored.GetDimensions()) < grids.blob().size / 3
-    unchanged(segmentation_node, node, drawn_id)
 
 
 def test_segment_moves_with_its_volume(node):

@@ -12,18 +12,17 @@ from vtkmodules.util import numpy_support
 Extent = tuple[int, int, int, int, int, int]
 
 
-def make_labelmap(ijk_to_ras: np.ndarray, mask: np.ndarray, *, cropped: bool = True) -> Any:
-    """A label map of 0 and 1 which covers the voxels of `mask`.
+def make_labelmap(ijk_to_ras: np.ndarray, mask: np.ndarray) -> Any:
+    """A label map of 0 and 1 of the bounding box of `mask`, as 3D Slicer stores segments.
 
     Args:
         ijk_to_ras: (4, 4), indices (i, j, k, 1) of `mask` to RAS.
         mask: (K, J, I) bool.
-        cropped: store the bounding box of the mask only, as 3D Slicer does, not all of its voxels.
 
     Returns:
         vtkOrientedImageData of unsigned char; its extent says which voxels of `mask` are stored.
     """
-    extent = _bounding_extent(mask) if cropped else _whole_extent(mask.shape)
+    extent = _bounding_extent(mask)
     labelmap = slicer.vtkOrientedImageData()
     labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras))
     labelmap.SetExtent(extent)
@@ -38,29 +37,6 @@ def labelmap_array(labelmap: Any) -> np.ndarray:
     if 0 in shape:
         return np.empty(shape, np.uint8)
     return numpy_support.vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(shape)
-
-
-def labelmap_mask(labelmap: Any, value: int, shape: tuple[int, int, int]) -> np.ndarray:
-    """(K, J, I) bool of `shape`: where a label map whose indices are those of a volume has `value`."""
-    mask = np.zeros(shape, bool)
-    stored = np.reshape(labelmap.GetExtent(), (3, 2))[::-1]  # first and last k, j, i
-    first = np.maximum(stored[:, 0], 0)
-    end = np.maximum(np.minimum(stored[:, 1] + 1, shape), first)
-    inside = tuple(slice(*edges) for edges in zip(first, end, strict=True))
-    source = tuple(slice(*edges) for edges in zip(first - stored[:, 0], end - stored[:, 0], strict=True))
-    mask[inside] = labelmap_array(labelmap)[source] == value
-    return mask
-
-
-def labelmap_matrix(labelmap: Any) -> np.ndarray:
-    """(4, 4) float64, indices (i, j, k, 1) to RAS."""
-    matrix = vtk.vtkMatrix4x4()
-    labelmap.GetImageToWorldMatrix(matrix)
-    return slicer.util.arrayFromVTKMatrix(matrix)
-
-
-def _whole_extent(shape: tuple[int, ...]) -> Extent:
-    return (0, shape[2] - 1, 0, shape[1] - 1, 0, shape[0] - 1)
 
 
 def _bounding_extent(mask: np.ndarray) -> Extent:

@@ -9,7 +9,7 @@ import slicer
 
 from ..engine.errors import InputError
 from .geometry import ijk_to_ras, to_world
-from .labelmap import labelmap_array, labelmap_mask, labelmap_matrix, make_labelmap
+from .labelmap import make_labelmap
 from .provenance import Provenance, read_provenance, write_provenance
 from .terminology import find_term
 
@@ -65,10 +65,10 @@ def write_segment(
         segment.AddRepresentation(_binary(), labelmap)
     else:
         segment = _segment(segmentation_node, segment_id)
-        had_surfaces = _has_surfaces(segmentation)
+        had_surfaces = segmentation.ContainsRepresentation(_surface())
         _replace_labelmap(segmentation, segment_id, labelmap)
         if had_surfaces:
-            _make_surfaces(segmentation)
+            segmentation.CreateRepresentation(_surface(), True)
     if provenance is not None:
         write_provenance(segment, provenance)
     if segment_id is None:
@@ -98,57 +98,6 @@ def find_segment(segmentation_node: Any, name: str) -> str | None:
         if provenance is not None and provenance.prompt.name.casefold() == name.casefold():
             return str(segmentation.GetNthSegmentID(index))
     return None
-
-
-class LiveSegment:
-    """Changes some voxels of a segment at a time, so that it grows in the views while slices are computed.
-
-    Until `finish`, the segment has a label map of its own, as large as the volume, and no 3D surface.
-
-    Args:
-        segmentation_node, volume_node, segment_id: a segment that `write_segment` made for this volume.
-
-    Raises:
-        InputError: there is no such segment, or a transform above one of the nodes is not linear.
-    """
-
-    def __init__(self, segmentation_node: Any, volume_node: Any, segment_id: str) -> None:
-        self._segment = _segment(segmentation_node, segment_id)
-        self._segmentation = segmentation_node.GetSegmentation()
-        self._segment_id = segment_id
-        self._shape = volume_node.GetImageData().GetDimensions()[::-1]
-        self._had_surfaces = _has_surfaces(self._segmentation)
-        matrix = _place(segmentation_node, volume_node)
-        mask = read_segment(segmentation_node, volume_node, segment_id)
-        self._labelmap = self._attached(make_labelmap(matrix, mask, cropped=False))
-
-    def update(self, region: Any, mask: np.ndarray) -> None:
-        """Set voxels.
-
-        Args:
-            region: what NumPy takes as an index of (K, J, I), such as a slice number or a tuple of slices.
-            mask: bool, of the shape of that region.
-        """
-        stored = self._segment.GetRepresentation(_binary())
-        if stored is not self._labelmap:  # saving has merged it with the label maps of other segments
-            kept = labelmap_mask(stored, self._segment.GetLabelValue(), self._shape)
-            self._labelmap = self._attached(make_labelmap(labelmap_matrix(stored), kept, cropped=False))
-        labelmap_array(self._labelmap)[region] = mask
-        self._labelmap.GetPointData().GetScalars().Modified()
-        self._labelmap.Modified()
-        self._segment.Modified()
-
-    def finish(self) -> None:
-        """Shrink the label map to the segment, as 3D Slicer keeps it, and remake 3D surfaces."""
-        stored = self._segment.GetRepresentation(_binary())
-        if stored is self._labelmap:
-            self._attached(make_labelmap(labelmap_matrix(stored), labelmap_array(stored).astype(bool)))
-        if self._had_surfaces:
-            _make_surfaces(self._segmentation)
-
-    def _attached(self, labelmap: Any) -> Any:
-        _replace_labelmap(self._segmentation, self._segment_id, labelmap)
-        return labelmap
 
 
 def _binary() -> str:
@@ -200,14 +149,6 @@ def _replace_labelmap(segmentation: Any, segment_id: str, labelmap: Any) -> None
     segment.SetLabelValue(1)
     segment.AddRepresentation(_binary(), labelmap)
     segment.Modified()
-
-
-def _has_surfaces(segmentation: Any) -> bool:
-    return bool(segmentation.ContainsRepresentation(_surface()))
-
-
-def _make_surfaces(segmentation: Any) -> None:
-    segmentation.CreateRepresentation(_surface(), True)
 
 
 def _surface() -> str:
