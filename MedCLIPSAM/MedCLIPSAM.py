@@ -58,7 +58,7 @@ class MedCLIPSAMParameterNode:
     Attributes:
         volume: to segment.
         prompt: as typed, "liver" or "NAME=wording; wording".
-        segmentation: for the result; a new one is made if there is none.
+        segmentation: for the result; a new one is made if there is none, or if it is of another volume.
     """
 
     volume: vtkMRMLScalarVolumeNode
@@ -211,16 +211,17 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parameters = self._parameters
         self.ui.statusLabel.text = _("Loading the models...")
         slicer.app.processEvents()
-        if parameters.segmentation is None:
-            parameters.segmentation = self.logic.createSegmentation(parameters.volume)
+        parameters.segmentation = self.logic.segmentationFor(parameters.volume, parameters.segmentation)
         results = self.logic.process(
             parameters.volume, parameters.prompt, parameters.segmentation, self.onProgress, lambda: self._cancelled
         )
         texts = []
         for result in results:
-            found = sum(part.found for part in result.evidence.slices)
+            found = sum(part.found for part in result.slices)
             text = _("{name}: found on {found} of {slices} slices.") if found else _("{name}: not found.")
-            texts.append(text.format(name=result.prompt.name, found=found, slices=len(result.evidence.slices)))
+            # The segment may be "liver 2", beside one that the user has changed.
+            name = parameters.segmentation.GetSegmentation().GetSegment(result.segment_id).GetName()
+            texts.append(text.format(name=name, found=found, slices=len(result.slices)))
         return " ".join(texts)
 
     def onProgress(self, progress: Any) -> None:
@@ -262,11 +263,12 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
         """Install the missing packages, without touching those that 3D Slicer ships."""
         install_packages(self.missingPackages())
 
-    def createSegmentation(self, volumeNode: Any) -> Any:
-        """A new segmentation node on the grid of a volume."""
-        from MedCLIPSAMLib.scene.segments import create_segmentation
+    def segmentationFor(self, volumeNode: Any, chosen: Any = None) -> Any:
+        """The segmentation node `chosen` if it is of the volume or empty, else a new one on the volume's grid."""
+        from MedCLIPSAMLib.scene.segments import belongs_to, create_segmentation
 
-        return create_segmentation(volumeNode)
+        usable = chosen is not None and belongs_to(chosen, volumeNode)
+        return chosen if usable else create_segmentation(volumeNode)
 
     def process(
         self,
@@ -281,7 +283,7 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
         Args:
             volumeNode: vtkMRMLScalarVolumeNode.
             prompts: a prompt as typed, or a PromptSet of MedCLIPSAMLib.engine.prompt.
-            segmentationNode: vtkMRMLSegmentationNode for the segments.
+            segmentationNode: vtkMRMLSegmentationNode for the segments, such as `segmentationFor` gives.
             progress: called with MedCLIPSAMLib.scene.run.RunProgress every few slices.
             cancelled: asked every few slices whether to stop.
 
@@ -368,7 +370,7 @@ class MedCLIPSAMTest(ScriptedLoadableModuleTest):
             return
         volumeNode = self._volumeNode()
         logic = MedCLIPSAMLogic()
-        segmentationNode = logic.createSegmentation(volumeNode)
+        segmentationNode = logic.segmentationFor(volumeNode)
         (result,) = logic.process(volumeNode, "liver", segmentationNode)
         self.assertEqual(segmentationNode.GetSegmentation().GetNthSegmentID(0), result.segment_id)
         with self.assertRaises(Cancelled):

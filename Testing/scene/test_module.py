@@ -10,7 +10,7 @@ import sys
 import typing
 import weakref
 import xml.etree.ElementTree as ET
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -72,10 +72,10 @@ def test_self_test_says_what_it_lacks(module, monkeypatch):
 
 def test_logic_segments(module, node):
     logic = module.MedCLIPSAMLogic()
-    segmentation_node = logic.createSegmentation(node)
+    segmentation_node = logic.segmentationFor(node)
     heard = []
     (result,) = logic.process(node, "bright", segmentation_node, progress=heard.append)
-    assert result.evidence.found
+    assert result.found
     assert heard
     assert segmentation_node.GetSegmentation().GetNumberOfSegments() == 1
     logic.process(node, PromptSet((Prompt.parse("mid"), Prompt.parse("bright"))), segmentation_node)
@@ -84,6 +84,45 @@ def test_logic_segments(module, node):
         logic.process(node, "  ", segmentation_node)
     with pytest.raises(InputError, match="no image data"):
         logic.process(None, "bright", segmentation_node)
+
+
+@pytest.fixture
+def panel(module, monkeypatch) -> Any:
+    """As much of the panel as Apply uses."""
+    monkeypatch.setattr(slicer, "app", SimpleNamespace(processEvents=lambda: None), raising=False)
+    widget = module.MedCLIPSAMWidget.__new__(module.MedCLIPSAMWidget)
+    widget.logic, widget._cancelled = module.MedCLIPSAMLogic(), False
+    widget.ui = SimpleNamespace(statusLabel=SimpleNamespace(), progressBar=SimpleNamespace())
+    widget._parameters = SimpleNamespace(volume=None, prompt="bright", segmentation=None)
+    return widget
+
+
+def test_another_volume_gets_a_segmentation_of_its_own(panel, node):
+    parameters = panel._parameters
+    parameters.volume = node
+    panel.segment()
+    first = parameters.segmentation
+    panel.segment()
+    assert parameters.segmentation is first
+    (segment_id,) = first.GetSegmentation().GetSegmentIDs()
+    before = slicer.util.arrayFromSegmentBinaryLabelmap(first, segment_id, node)
+    later = slicer.util.addVolumeFromArray(slicer.util.arrayFromVolume(node)[::-1].copy(), name="later")
+    parameters.volume = later
+    assert panel.segment() == "bright: found on 6 of 12 slices."
+    assert parameters.segmentation is not first
+    assert parameters.segmentation.GetName() == "later segmentation"
+    assert first.GetSegmentation().GetNumberOfSegments() == 1
+    np.testing.assert_array_equal(slicer.util.arrayFromSegmentBinaryLabelmap(first, segment_id, node), before)
+
+
+def test_the_panel_tells_where_the_result_is_beside_a_changed_segment(panel, node):
+    panel._parameters.volume = node
+    panel.segment()
+    segmentation_node = panel._parameters.segmentation
+    (segment_id,) = segmentation_node.GetSegmentation().GetSegmentIDs()
+    changed = np.ones((12, 64, 64), np.uint8)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(changed, segmentation_node, segment_id, node)
+    assert panel.segment() == "bright 2: found on 6 of 12 slices."
 
 
 def test_logic_looks_again_only_when_the_volume_changed(module, node):

@@ -27,6 +27,9 @@ PROVENANCE = Provenance(
     found=True,
     slices_found=23,
     slices_searched=30,
+    slices_kept=2,
+    searched=(10, 39),
+    edited=(3, 27),
     models=(ModelUse("clip", "quickstart", "ab" * 32), ModelUse("segmenter", "lite-medsam", "cd" * 32)),
     settings={"axis": "axial", "window": {"low": -160.0, "high": 240.0}, "slicewise": False},
 )
@@ -46,7 +49,7 @@ def test_tags_are_plain_enough_for_any_file():
     assert Provenance.from_tags(PROVENANCE.to_tags()) == PROVENANCE
 
 
-@pytest.mark.parametrize("name", ["prompt", "found", "models", "created"])
+@pytest.mark.parametrize("name", ["prompt", "found", "models", "searched", "created"])
 @pytest.mark.parametrize("damaged", [None, "", "{"])
 def test_missing_or_damaged_tags_are_no_provenance(name: str, damaged: str | None):
     tags = PROVENANCE.to_tags()

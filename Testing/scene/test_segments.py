@@ -137,9 +137,12 @@ def test_only_own_segments_are_found_by_name(node, drawn):
     assert find_segment(segmentation_node, "liver") is None
     provenance = Provenance(Prompt.parse("liver"), found=True)
     segment_id = write_segment(segmentation_node, node, grids.blob(), "liver", provenance=provenance)
-    segmentation_node.GetSegmentation().GetSegment(segment_id).SetName("renamed by the user")
     assert find_segment(segmentation_node, "Liver") == segment_id
     assert find_segment(segmentation_node, "spleen") is None
+    segmentation_node.GetSegmentation().GetSegment(segment_id).SetColor(1, 0, 0)
+    assert find_segment(segmentation_node, "Liver") == segment_id, "a colour is not what a run makes"
+    segmentation_node.GetSegmentation().GetSegment(segment_id).SetName("renamed by the user")
+    assert find_segment(segmentation_node, "Liver") is None
 
 
 def test_segment_moves_with_its_volume(node):
@@ -153,15 +156,14 @@ def test_segment_moves_with_its_volume(node):
     np.testing.assert_allclose(grids.segment_positions(segmentation_node, segment_id), expected, atol=1e-9)
 
 
-def test_existing_segmentation_of_another_place_is_not_moved(node, drawn):
-    """A second volume, elsewhere and transformed, adds its segment in the right place to the first's segmentation."""
+def test_segment_of_a_volume_that_was_moved_lies_where_the_volume_is(node, drawn):
+    """The segmentation stays under the transform it has, and the segments in it where they are."""
     segmentation_node, drawn_id = drawn
     segmentation_node.SetAndObserveTransformNodeID(grids.transform_node(grids.TRANSFORMS["rigid"]).GetID())
     before = grids.segment_positions(segmentation_node, drawn_id)
-    other = grids.volume_node("sagittal")
-    other.SetAndObserveTransformNodeID(grids.transform_node(grids.TRANSFORMS["sheared"]).GetID())
-    segment_id = write_segment(segmentation_node, other, grids.blob(), "spleen")
-    expected = grids.positions(grids.blob(), grids.TRANSFORMS["sheared"] @ grids.GRIDS["sagittal"])
+    node.SetAndObserveTransformNodeID(grids.transform_node(grids.TRANSFORMS["sheared"]).GetID())
+    segment_id = write_segment(segmentation_node, node, grids.blob(), "spleen")
+    expected = grids.positions(grids.blob(), grids.TRANSFORMS["sheared"] @ grids.GRIDS["oblique"])
     np.testing.assert_allclose(grids.segment_positions(segmentation_node, segment_id), expected, atol=1e-9)
     np.testing.assert_array_equal(grids.segment_positions(segmentation_node, drawn_id), before)
 
@@ -172,6 +174,8 @@ def test_what_cannot_be_written_is_refused_and_changes_nothing(node, drawn):
         write_segment(segmentation_node, node, np.zeros((1, 2, 3), bool), "liver")
     with pytest.raises(InputError, match="has no segment gone"):
         write_segment(segmentation_node, node, grids.blob(), "liver", segment_id="gone")
+    with pytest.raises(InputError, match="oblique segmentation is not of sagittal"):
+        write_segment(segmentation_node, grids.volume_node("sagittal"), grids.blob(), "liver")
     with pytest.raises(InputError, match="has no segment gone"):
         read_segment(segmentation_node, node, "gone")
     warped = grids.volume_node("axial")

@@ -93,7 +93,7 @@ def run_prompts(
                 progress=lambda state: bars.report(state.step),
                 cancelled=cancelled,
             )
-            bars.end("found" if result.evidence.found else "not found")
-            watch.add(result.evidence.seconds)
+            bars.end("found" if result.found else "not found")
+            watch.add(result.summary["seconds"])
             results.append(result)
     return results, node

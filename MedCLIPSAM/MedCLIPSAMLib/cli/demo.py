@@ -16,7 +16,7 @@ from .report import make_report, print_results
 from .request import read_prompts, read_settings
 
 if TYPE_CHECKING:
-    from ..engine.evidence import SegmentEvidence
+    from ..scene.run import Result
 
 _PROMPTS = ("brain", "liver")  # the second one is not there, and must be reported so
 _MILLIMETRES = 2
@@ -46,17 +46,19 @@ def demo(
         with watch.stage("saving", "Saving"):
             save(node, source.node, folder / "mni152_t1.seg.nrrd")
         with watch.stage("pictures", "Drawing pictures"):
-            _draw(source.node, node, results[0].evidence, folder)
+            _draw(source.node, node, results[0], folder)
         written = [out / file.name for file in sorted(folder.iterdir())]
 
     from ..engine.evaluate import score
+    from ..scene.segments import read_segment
 
     print_results(make_report(out / volume.name, session, results, written, watch.seconds), stdout())
-    dice = score(results[0].evidence.mask, reference, source.volume.spacing).dice
+    mask = read_segment(node, source.node, results[0].segment_id)
+    dice = score(mask, reference, source.volume.spacing).dice
     stdout().print(f"Dice of brain against the brain mask of nilearn: {dice:.3f}")
 
 
-def _draw(volume_node: Any, segmentation_node: Any, brain: SegmentEvidence, folder: Path) -> None:
+def _draw(volume_node: Any, segmentation_node: Any, brain: Result, folder: Path) -> None:
     """Slices with overlays, and the brain in 3D where it was found."""
     from ..scene.render import render_3d, render_slices
 

@@ -16,19 +16,24 @@ from ..engine.volume import SliceStack, Volume
 from .pictures import SlicePicture, draw_overview, draw_scores
 
 if TYPE_CHECKING:
-    from ..engine.evidence import SegmentEvidence, SliceEvidence
+    from ..engine.evidence import SliceEvidence, SliceSummary
     from ..engine.session import Session
     from ..scene.run import Result
+    from .chain import Source
 
 _SLICES = 8  # of a prompt in its overview
 
 
-def write_evidence(session: Session, results: Sequence[Result], folder: Path) -> None:
+def write_evidence(
+    session: Session, source: Source, segmentation_node: Any, results: Sequence[Result], folder: Path
+) -> None:
     """Write `scores.csv`, and for each prompt the pictures `NN-NAME-scores.png` and `NN-NAME-slices.png`."""
+    from ..scene.segments import read_segment
+
     _write_scores(results, folder / "scores.csv")
     for number, result in enumerate(results, start=1):
         stem = f"{number:02}-{re.sub(r'[^a-z0-9]+', '-', result.prompt.name.lower()).strip('-')[:40]}"
-        slices = result.evidence.slices
+        slices = result.slices
         draw_scores(
             f"{result.prompt.name}: presence along the {session.stack.axis} axis",
             [part.index for part in slices],
@@ -37,7 +42,8 @@ def write_evidence(session: Session, results: Sequence[Result], folder: Path) ->
             (HIGH, LOW),
             folder / f"{stem}-scores.png",
         )
-        draw_overview(result.prompt.name, _pictures(session, result), folder / f"{stem}-slices.png")
+        mask = read_segment(segmentation_node, source.node, result.segment_id)
+        draw_overview(result.prompt.name, _pictures(session, result, mask), folder / f"{stem}-slices.png")
 
 
 def heat_of(seen: SliceEvidence, method: str) -> np.ndarray:
@@ -48,20 +54,19 @@ def heat_of(seen: SliceEvidence, method: str) -> np.ndarray:
     return np.clip(seen.frame.restore(saliency, seen.mask.shape), 0, 1)
 
 
-def _pictures(session: Session, result: Result) -> list[SlicePicture]:
-    evidence = result.evidence
+def _pictures(session: Session, result: Result, mask: np.ndarray) -> list[SlicePicture]:
     stack = session.stack
-    masks = SliceStack(Volume(evidence.mask, stack.volume.ijk_to_ras, "other"), stack.axis).array
-    chosen = _telling(evidence)
+    masks = SliceStack(Volume(mask, stack.volume.ijk_to_ras, "other"), stack.axis).array
+    chosen = _telling(result.slices)
     pictures = []
-    for part in evidence.slices:
+    for part in result.slices:
         if part.index not in chosen:
             continue
         seen = session.preview(part.index, result.prompt)
         pictures.append(
             SlicePicture(
                 session.window.to_uint8(stack.array[part.index]),
-                heat_of(seen, evidence.saliency_method),
+                heat_of(seen, result.summary["saliency"]),
                 part.boxes,
                 masks[part.index],
                 stack.spacing[1:],
@@ -71,13 +76,13 @@ def _pictures(session: Session, result: Result) -> list[SlicePicture]:
     return pictures
 
 
-def _telling(evidence: SegmentEvidence) -> set[int]:
+def _telling(slices: Sequence[SliceSummary]) -> set[int]:
     """Slices spread over where the structure is; where it is not found, those with the highest scores."""
-    found = [part.index for part in evidence.slices if part.found]
+    found = [part.index for part in slices if part.found]
     if found:
         steps = np.linspace(0, len(found) - 1, min(_SLICES, len(found)))
         return {found[step] for step in np.rint(steps).astype(int)}
-    best = sorted(evidence.slices, key=lambda part: part.score, reverse=True)
+    best = sorted(slices, key=lambda part: part.score, reverse=True)
     return {part.index for part in best[:_SLICES]}
 
 
@@ -92,7 +97,7 @@ def _write_scores(results: Sequence[Result], path: Path) -> None:
 
 def _rows(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
     for result in results:
-        for part in result.evidence.slices:
+        for part in result.slices:
             yield {
                 "prompt": result.prompt.name,
                 "slice": part.index,

@@ -37,14 +37,13 @@ def make_report(
     voxel_ml = abs(float(np.linalg.det(volume.ijk_to_ras[:3, :3]))) / 1000
     prompts = []
     for result in results:
-        summary = result.evidence.summary
         prompts.append(
             {
-                "name": summary.pop("name"),
+                "name": result.prompt.name,
                 "wordings": list(result.prompt.wordings),
                 "segment_id": result.segment_id,
-                "volume_ml": round(summary["voxels"] * voxel_ml, 3),
-                **summary,
+                "volume_ml": round(result.summary["voxels"] * voxel_ml, 3),
+                **result.summary,
             }
         )
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ from .request import check_points, read_range, slices_of
 if TYPE_CHECKING:
     from ..engine.session import Session
     from ..scene.run import Result
+    from .chain import Source
 
 
 @options.with_chain_options
@@ -75,7 +76,7 @@ def segment(
     with ExitStack() as unfinished:
         if evidence is not None:
             folder = unfinished.enter_context(new_files(evidence))
-            _write_evidence(session, results, folder, watch)
+            _write_evidence(session, source, node, results, folder, watch)
         with watch.stage("saving", f"Saving {output.name}"):
             written = save(node, source.node, output, force=force)
         account = make_report(volume, session, results, written, watch.seconds)
@@ -97,8 +98,10 @@ def _check_outputs(volume: Path, output: Path, evidence: Path | None, report: Pa
         check_file(report, ".json", force=force)
 
 
-def _write_evidence(session: Session, results: list[Result], folder: Path, watch: Stopwatch) -> None:
+def _write_evidence(
+    session: Session, source: Source, node: Any, results: list[Result], folder: Path, watch: Stopwatch
+) -> None:
     from .evidence import write_evidence
 
     with watch.stage("pictures", "Drawing pictures"):
-        write_evidence(session, results, folder)
+        write_evidence(session, source, node, results, folder)

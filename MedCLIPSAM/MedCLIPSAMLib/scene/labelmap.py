@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,16 @@ def labelmap_array(labelmap: Any) -> np.ndarray:
     if 0 in shape:
         return np.empty(shape, np.uint8)
     return numpy_support.vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(shape)
+
+
+def fingerprint(labelmap: Any, value: int) -> str:
+    """SHA-256 of which voxels have `value`; the same however many others a label map stores around or beside them."""
+    inside = labelmap_array(labelmap) == value
+    box = _bounding_extent(inside)
+    first = np.repeat(labelmap.GetExtent()[::2], 2) if inside.any() else np.zeros(6, int)
+    digest = sha256(np.add(box, first).astype("<i4").tobytes())
+    digest.update(np.packbits(inside[_region(box)]).tobytes())
+    return digest.hexdigest()
 
 
 def _bounding_extent(mask: np.ndarray) -> Extent:

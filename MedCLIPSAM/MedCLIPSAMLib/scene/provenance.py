@@ -28,12 +28,15 @@ class ModelUse:
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a segment was made. Nothing of the patient is in it.
+    """How a segment was made, by the last run that wrote it. Nothing of the patient is in it.
 
     Attributes:
         prompt: what was asked for.
-        found: whether the structure was found; the segment is empty if not.
+        found: whether the structure was found; the segment is empty if not, but for what is kept of earlier runs.
         slices_found, slices_searched: on how many of the searched slices it was found.
+        slices_kept: on how many other slices it has voxels of earlier runs.
+        searched: numbers of the first and the last slice that was searched.
+        edited: numbers of the slices that were corrected by hand before the run.
         models: the models that were used.
         settings: all other choices, values which JSON can hold.
         version: of this package.
@@ -44,6 +47,9 @@ class Provenance:
     found: bool
     slices_found: int = 0
     slices_searched: int = 0
+    slices_kept: int = 0
+    searched: tuple[int, int] | None = None
+    edited: tuple[int, ...] = ()
     models: tuple[ModelUse, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     version: str = __version__
@@ -70,6 +76,8 @@ class Provenance:
             values = {name: json.loads(tags[_PREFIX + name]) for name in _names()}
             (values["prompt"],) = PromptSet.from_json(json.dumps(values["prompt"]))
             values["models"] = tuple(ModelUse(**model) for model in values["models"])
+            values["searched"] = values["searched"] and tuple(values["searched"])
+            values["edited"] = tuple(values["edited"])
         except (KeyError, TypeError, ValueError, MedCLIPSAMError) as error:
             raise ValueError(f"The provenance tags are incomplete or damaged ({error}).") from None
         return cls(**values)
@@ -83,15 +91,17 @@ def write_provenance(segment: Any, provenance: Provenance) -> None:
 
 def read_provenance(segment: Any) -> Provenance | None:
     """The provenance of a vtkSegment, None where this package did not make it or its tags are damaged."""
-    tags = {}
-    for name in _names():
-        value = vtk.reference("")
-        if segment.GetTag(_PREFIX + name, value):
-            tags[_PREFIX + name] = str(value)
+    tags = {_PREFIX + name: read_tag(segment, _PREFIX + name) for name in _names()}
     try:
-        return Provenance.from_tags(tags)
+        return Provenance.from_tags({name: value for name, value in tags.items() if value is not None})
     except ValueError:
         return None
+
+
+def read_tag(segment: Any, name: str) -> str | None:
+    """The value of a tag of a vtkSegment, None where it has no such tag."""
+    value = vtk.reference("")
+    return str(value) if segment.GetTag(name, value) else None
 
 
 def _names() -> list[str]:

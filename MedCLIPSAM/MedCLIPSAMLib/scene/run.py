@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..engine.errors import InputError
-from ..engine.evidence import Progress, SegmentEvidence
+from ..engine.evidence import Progress, SegmentEvidence, SliceSummary
 from ..engine.prompt import Prompt, PromptSet
+from ..engine.volume import SliceStack, Volume
 from .provenance import ModelUse, Provenance
-from .segments import find_segment, write_segment
+from .segments import check_target, find_segment, read_segment, write_segment
 
 if TYPE_CHECKING:
     from ..engine.session import Session
@@ -36,11 +39,22 @@ class RunProgress:
 
 @dataclass(frozen=True)
 class Result:
-    """The segment of one prompt, and the evidence for it."""
+    """The segment of one prompt, and what led to it; its voxels are in the scene only, for `read_segment`.
+
+    Attributes:
+        slices: one summary for each slice that was searched.
+        summary: account of the run that JSON can hold; see `SegmentEvidence.summary`.
+    """
 
     prompt: Prompt
     segment_id: str
-    evidence: SegmentEvidence
+    slices: tuple[SliceSummary, ...]
+    summary: dict[str, Any]
+
+    @property
+    def found(self) -> bool:
+        """Whether the structure was found on any slice."""
+        return any(part.found for part in self.slices)
 
 
 def run(
@@ -55,8 +69,9 @@ def run(
 ) -> list[Result]:
     """Segment each prompt and write it as soon as it is done.
 
-    A segment that an earlier run made for a prompt of the same name is replaced; no other is touched. A
-    prompt that is not found leaves an empty segment, tagged so.
+    A segment that an earlier run made for a prompt of the same name is replaced on the slices of this run, unless
+    somebody changed it: then, and for all else, there is a new segment. A prompt that is not found leaves an empty
+    segment, tagged so.
 
     Args:
         session: opened on `volume_from_node(volume_node)`.
@@ -65,11 +80,13 @@ def run(
         progress: called every few slices.
 
     Raises:
-        InputError: no prompts, one that the session refuses, or a node was removed meanwhile.
+        InputError: no prompts, one that the session refuses, a segmentation that `check_target` refuses, or a
+            node was removed meanwhile.
         Cancelled: `cancelled` said so; segments of earlier prompts stay.
     """
     if not len(prompts):
         raise InputError("There is no prompt; type what to segment.")
+    check_target(segmentation_node, volume_node)
     results = []
     for number, prompt in enumerate(prompts, start=1):
 
@@ -81,29 +98,55 @@ def run(
         for node in (volume_node, segmentation_node):
             if node.GetScene() is None:
                 raise InputError(f"{node.GetName()} was removed from the scene during the run; run it again.")
+        replaced = find_segment(segmentation_node, prompt.name)
+        mask, slices_kept = evidence.mask, 0
+        if replaced is not None and slices is not None:
+            before = read_segment(segmentation_node, volume_node, replaced)
+            mask, slices_kept = _with_other_slices(session.stack, slices, mask, before)
         segment_id = write_segment(
             segmentation_node,
             volume_node,
-            evidence.mask,
+            mask,
             prompt.name,
-            segment_id=find_segment(segmentation_node, prompt.name),
-            provenance=_provenance(session, prompt, evidence),
+            segment_id=replaced,
+            provenance=_provenance(session, prompt, evidence, slices_kept),
         )
-        results.append(Result(prompt, segment_id, evidence))
+        results.append(Result(prompt, segment_id, evidence.slices, evidence.summary))
     return results
 
 
-def _provenance(session: Session, prompt: Prompt, evidence: SegmentEvidence) -> Provenance:
-    slices_found = sum(part.found for part in evidence.slices)
-    used = {"saliency": evidence.saliency_method, "localize": evidence.localizer}
+def _with_other_slices(
+    stack: SliceStack, slices: Sequence[int], mask: np.ndarray, before: np.ndarray
+) -> tuple[np.ndarray, int]:
+    """(K, J, I) bool: `before` with `mask` in its place on `slices`; and on how many others there is something."""
+    matrix, merged, numbers = stack.volume.ijk_to_ras, before.copy(), list(slices)
+    # A stack is a view: what is written into it is written into `merged`.
+    new, whole = (SliceStack(Volume(array, matrix, "other"), stack.axis).array for array in (mask, merged))
+    others = np.delete(np.arange(len(stack)), numbers)
+    slices_kept = int(np.count_nonzero(whole[others].any(axis=(1, 2))))
+    whole[numbers] = new[numbers]
+    return merged, slices_kept
+
+
+def _provenance(session: Session, prompt: Prompt, evidence: SegmentEvidence, slices_kept: int) -> Provenance:
+    used = {
+        "saliency": evidence.saliency_method,
+        "localize": evidence.localizer,
+        "window": asdict(session.window),
+    }
+    advised = session.clip.recommended
+    left_to_model = {"layer": advised.layer, "beta": advised.beta} if evidence.saliency_method == "m2ib" else {}
     return Provenance(
         prompt=prompt,
         found=evidence.found,
-        slices_found=slices_found,
+        slices_found=sum(part.found for part in evidence.slices),
         slices_searched=len(evidence.slices),
+        slices_kept=slices_kept,
+        searched=(evidence.slices[0].index, evidence.slices[-1].index) if evidence.slices else None,
+        edited=tuple(part.index for part in evidence.slices if part.edited),
         models=(
             ModelUse("clip", session.clip.name, session.clip.checksum),
             ModelUse("segmenter", session.segmenter.name, session.segmenter.checksum),
         ),
-        settings=session.settings.as_dict() | used,
+        settings=left_to_model | session.settings.as_dict() | used,
     )

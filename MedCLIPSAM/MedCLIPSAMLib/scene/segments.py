@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ import slicer
 
 from ..engine.errors import InputError
 from .geometry import ijk_to_ras, to_world
-from .labelmap import make_labelmap
-from .provenance import Provenance, read_provenance, write_provenance
+from .labelmap import fingerprint, make_labelmap
+from .provenance import Provenance, read_provenance, read_tag, write_provenance
 from .terminology import find_term
+
+_WRITTEN = "MedCLIPSAM.written"  # tag: the name of a segment and the checksum of its voxels as this package wrote them
 
 
 def create_segmentation(volume_node: Any, name: str | None = None) -> Any:
@@ -21,6 +24,30 @@ def create_segmentation(volume_node: Any, name: str | None = None) -> Any:
     node.CreateDefaultDisplayNodes()
     _place(node, volume_node)
     return node
+
+
+def belongs_to(segmentation_node: Any, volume_node: Any) -> bool:
+    """Whether a segmentation takes segments of a volume: it is empty, or the volume is its reference geometry."""
+    role = segmentation_node.GetReferenceImageGeometryReferenceRole()
+    is_empty = segmentation_node.GetSegmentation().GetNumberOfSegments() == 0
+    return is_empty or segmentation_node.GetNodeReferenceID(role) == volume_node.GetID()
+
+
+def check_target(segmentation_node: Any, volume_node: Any) -> None:
+    """Refuse a segmentation that no segment of a volume can be written into.
+
+    Raises:
+        InputError: it is of another volume or holds surfaces, or a transform above one of the nodes is not linear.
+    """
+    to_world(volume_node)
+    name = segmentation_node.GetName()
+    if not belongs_to(segmentation_node, volume_node):
+        raise InputError(f"{name} is not of {volume_node.GetName()}; choose another segmentation or make a new one.")
+    segmentation = segmentation_node.GetSegmentation()
+    if segmentation.GetNumberOfSegments():
+        if segmentation.GetSourceRepresentationName() != _binary():
+            raise InputError(f"{name} holds surfaces; choose another segmentation.")
+        to_world(segmentation_node)
 
 
 def write_segment(
@@ -50,8 +77,7 @@ def write_segment(
         The ID of the segment.
 
     Raises:
-        InputError: the mask has not the volume's shape, there is no such segment, the segments are
-            surfaces, or a transform above one of the nodes is not linear.
+        InputError: the mask has not the volume's shape, there is no such segment, or what `check_target` refuses.
     """
     shape = volume_node.GetImageData().GetDimensions()[::-1]
     if mask.shape != shape:
@@ -71,6 +97,7 @@ def write_segment(
             segmentation.CreateRepresentation(_surface(), True)
     if provenance is not None:
         write_provenance(segment, provenance)
+        segment.SetTag(_WRITTEN, _state(segment))
     if segment_id is None:
         segmentation.AddSegment(segment)
     return str(segmentation.GetSegmentIdBySegment(segment))
@@ -88,16 +115,25 @@ def read_segment(segmentation_node: Any, volume_node: Any, segment_id: str) -> n
 
 
 def find_segment(segmentation_node: Any, name: str) -> str | None:
-    """ID of the segment which this package made for the prompt `name`, None if there is none.
+    """ID of the segment which this package made for the prompt `name` and nobody changed since; else None.
 
-    A segment of that name which the user drew is never found, so that a run cannot replace it.
+    A segment which the user drew, painted on, renamed or copied is never found, so that a run cannot replace it.
     """
     segmentation = segmentation_node.GetSegmentation()
     for index in range(segmentation.GetNumberOfSegments()):
-        provenance = read_provenance(segmentation.GetNthSegment(index))
-        if provenance is not None and provenance.prompt.name.casefold() == name.casefold():
+        segment = segmentation.GetNthSegment(index)
+        provenance = read_provenance(segment)
+        if provenance is None or provenance.prompt.name.casefold() != name.casefold():
+            continue
+        if read_tag(segment, _WRITTEN) == _state(segment):
             return str(segmentation.GetNthSegmentID(index))
     return None
+
+
+def _state(segment: Any) -> str:
+    """What a user may change of a segment, as a text for its tag: in ASCII, without the "|" that separates tags."""
+    voxels = fingerprint(segment.GetRepresentation(_binary()), segment.GetLabelValue())
+    return json.dumps([segment.GetName(), voxels]).replace("|", "\\u007c")
 
 
 def _binary() -> str:
@@ -113,18 +149,15 @@ def _segment(segmentation_node: Any, segment_id: str) -> Any:
 
 def _place(segmentation_node: Any, volume_node: Any) -> np.ndarray:
     """(4, 4) IJK of the volume to the segmentation's own RAS; an empty one is moved to the volume."""
+    check_target(segmentation_node, volume_node)  # before anything changes
     segmentation = segmentation_node.GetSegmentation()
     if segmentation.GetNumberOfSegments() == 0:
-        to_world(volume_node)  # refuses a non-linear transform before anything changes
         segmentation_node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
         segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
         segmentation.SetSourceRepresentationName(_binary())
-    elif segmentation.GetSourceRepresentationName() != _binary():
-        raise InputError(f"{segmentation_node.GetName()} holds surfaces; choose another segmentation.")
-    world_to_segmentation = to_world(segmentation_node)
     if segmentation_node.GetTransformNodeID() == volume_node.GetTransformNodeID():
         return ijk_to_ras(volume_node)  # exact: no product with an inverse
-    return np.linalg.solve(world_to_segmentation, to_world(volume_node) @ ijk_to_ras(volume_node))
+    return np.linalg.solve(to_world(segmentation_node), to_world(volume_node) @ ijk_to_ras(volume_node))
 
 
 def _new_segment(segmentation: Any, name: str) -> Any:
