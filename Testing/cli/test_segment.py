@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from PIL import Image
+
+from MedCLIPSAMLib.engine.errors import InputError
 
 from ..engine.fakes import GreyClip
 from .conftest import AFFINE, SPACING
@@ -145,7 +148,7 @@ def test_ctrl_c_leaves_nothing(command, volume, tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_ctrl_c_while_pictures_are_drawn_leaves_nothing(command, volume, tmp_path, monkeypatch):
+def test_ctrl_c_while_pictures_are_drawn_leaves_what_is_finished(command, volume, tmp_path, monkeypatch):
     from MedCLIPSAMLib.cli import evidence
 
     def interrupted(*arguments):
@@ -154,7 +157,72 @@ def test_ctrl_c_while_pictures_are_drawn_leaves_nothing(command, volume, tmp_pat
     monkeypatch.setattr(evidence, "draw_overview", interrupted)
     before = files(tmp_path)
     ended = command(
-        "segment", volume, "-p", "bright", *WINDOW, "-o", tmp_path / "o.mrb", "--evidence", tmp_path / "why"
+        "segment", volume, "-p", "bright", *WINDOW, "-o", tmp_path / "o.seg.nrrd", "--evidence", tmp_path / "why"
     )
     assert ended.code == 130
-    assert files(tmp_path) == before
+    assert "o.seg.nrrd is saved" in ended.err
+    assert files(tmp_path) == before | {"o.seg.nrrd"}
+    assert sitk.ReadImage(tmp_path / "o.seg.nrrd").GetMetaData("Segment0_Name") == "bright"
+
+
+def test_a_picture_that_fails_does_not_cost_the_segmentation(command, volume, tmp_path, monkeypatch):
+    from MedCLIPSAMLib.cli import evidence
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device", "01-bright-slices.png")
+
+    monkeypatch.setattr(evidence, "draw_overview", full)
+    before = files(tmp_path)
+    ended = command(
+        "segment", volume, "-p", "bright", *WINDOW, "-o", tmp_path / "o.seg.nrrd",
+        "--evidence", tmp_path / "why", "--report", tmp_path / "report.json",
+    )  # fmt: skip
+    assert ended.code == 2
+    assert "o.seg.nrrd is saved, but" in ended.err
+    assert "01-bright-slices.png: No space left on device." in ended.err
+    assert files(tmp_path) == before | {"o.seg.nrrd", "report.json"}
+    assert sitk.ReadImage(tmp_path / "o.seg.nrrd").GetMetaData("Segment0_Name") == "bright"
+    assert json.loads((tmp_path / "report.json").read_text())["prompts"][0]["found"]
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """The text "liver" cannot be encoded: gives what it fails by."""
+    encode = GreyClip.encode_text
+
+    def fail(error: Exception) -> None:
+        def encode_text(self, texts):
+            if "liver" in texts:
+                raise error
+            return encode(self, texts)
+
+        monkeypatch.setattr(GreyClip, "encode_text", encode_text)
+
+    return fail
+
+
+def test_a_later_prompt_that_fails_does_not_cost_the_finished_ones(command, volume, tmp_path, failing):
+    failing(InputError("The graphics card is full; choose device 'cpu'."))
+    output, before = tmp_path / "o.seg.nrrd", files(tmp_path)
+    prompts = ("-p", "bright", "-p", "liver", "-p", "white")
+    ended = command("segment", volume, *prompts, *WINDOW, "-o", output, "--evidence", tmp_path / "why", "--json")
+    assert ended.code == 2
+    assert f"{output} is saved without liver, white, but: The graphics card is full; choose device 'cpu'." in ended.err
+    assert [prompt["name"] for prompt in json.loads(ended.out)["prompts"]] == ["bright"]
+    assert files(tmp_path) == before | {"o.seg.nrrd", "why"}
+    header = sitk.ReadImage(output)
+    assert header.GetMetaData("Segment0_Name") == "bright"
+    assert "Segment1_Name" not in header.GetMetaDataKeys()
+
+
+def test_a_fault_of_the_program_does_not_cost_the_finished_prompts(command, volume, tmp_path, failing, capsys):
+    failing(MemoryError("no more"))
+    output = tmp_path / "o.seg.nrrd"
+    output.write_text("old")
+    with pytest.raises(MemoryError):
+        command("segment", volume, "-p", "liver", "-p", "bright", *WINDOW, "-o", output, "--force")
+    assert output.read_text() == "old", "nothing was finished"
+    with pytest.raises(MemoryError):
+        command("segment", volume, "-p", "bright", "-p", "liver", *WINDOW, "-o", output, "--force")
+    assert "o.seg.nrrd is saved without liver" in capsys.readouterr().err
+    assert sitk.ReadImage(output).GetMetaData("Segment0_Name") == "bright"

@@ -161,6 +161,26 @@ def test_failed_writing_leaves_everything_as_it_was(
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("labels_were_there", [True, False])
+def test_files_change_together(nodes: tuple[Any, Any], labels_were_there: bool, monkeypatch, tmp_path: Path):
+    """A viewer that holds the old label map open, as on Windows, does not leave it with the names of the new one."""
+    (tmp_path / "out.nii.gz").write_bytes(b"old")
+    if labels_were_there:
+        (tmp_path / "out.labels.json").write_bytes(b"old")
+    before = contents(tmp_path)
+    replace = Path.replace
+
+    def held(self: Path, target: Path) -> Path:
+        if target == tmp_path / "out.nii.gz":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", held)
+    with pytest.raises(InputError, match="Permission denied"):
+        save(*nodes, tmp_path / "out.nii.gz", force=True)
+    assert contents(tmp_path) == before
+
+
 def test_non_linear_transform_is_refused(nodes: tuple[Any, Any], tmp_path: Path):
     segmentation_node, node = nodes
     segmentation_node.SetAndObserveTransformNodeID(grids.warp_node().GetID())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from ..engine.errors import Cancelled
 from .console import interruptible
 from .progress import Bars, Stopwatch
 from .request import check_fit
@@ -18,6 +19,21 @@ if TYPE_CHECKING:
     from ..engine.settings import Settings
     from ..engine.volume import Modality, Volume
     from ..scene.run import Result
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the prompts.
+
+    Attributes:
+        results: of the prompts that were finished, the first ones.
+        segmentation_node: with their segments.
+        failure: what ended the next prompt, None where all are finished.
+    """
+
+    results: list[Result]
+    segmentation_node: Any
+    failure: Exception | None
 
 
 @dataclass(frozen=True)
@@ -69,11 +85,12 @@ def run_prompts(
     slices: range,
     console: Console,
     watch: Stopwatch,
-) -> tuple[list[Result], Any]:
-    """The chain for each prompt, with bars; the results, and the segmentation node they are in.
+) -> Outcome:
+    """The chain for each prompt, with bars, until one fails.
 
     Raises:
         Cancelled: Ctrl-C was pressed.
+        Exception: what the first prompt failed by; what a later one fails by is part of the outcome.
     """
     from ..engine.prompt import PromptSet
     from ..scene.run import run
@@ -84,16 +101,24 @@ def run_prompts(
     with interruptible(console) as cancelled, Bars(console) as bars:
         for prompt in prompts:
             bars.begin(prompt.name, len(slices))
-            (result,) = run(
-                session,
-                source.node,
-                PromptSet((prompt,)),
-                node,
-                slices=slices,
-                progress=lambda state: bars.report(state.step),
-                cancelled=cancelled,
-            )
+            try:
+                (result,) = run(
+                    session,
+                    source.node,
+                    PromptSet((prompt,)),
+                    node,
+                    slices=slices,
+                    progress=lambda state: bars.report(state.step),
+                    cancelled=cancelled,
+                )
+            except Cancelled:
+                raise
+            except Exception as error:  # whatever it is, it must not cost what is finished
+                if not results:
+                    raise
+                bars.end("failed")
+                return Outcome(results, node, error)
             bars.end("found" if result.found else "not found")
             watch.add(result.summary["seconds"])
             results.append(result)
-    return results, node
+    return Outcome(results, node, None)

@@ -39,7 +39,10 @@ def demo(
             reference = _unpack(volume)
         source = read_source(volume, "MR", watch)
         session = open_session(source, "quickstart", "lite-medsam", "auto", settings, watch)
-        results, node = run_prompts(session, source, prompts, range(len(session.stack)), console, watch)
+        outcome = run_prompts(session, source, prompts, range(len(session.stack)), console, watch)
+        if outcome.failure is not None:
+            raise outcome.failure
+        results, node = outcome.results, outcome.segmentation_node
 
         from ..scene.files import save
 

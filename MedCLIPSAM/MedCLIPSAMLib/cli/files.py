@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..engine.errors import InputError
+from ..scene.replacing import move_into_place
 
 
 def check_file(path: Path, suffix: str, *, force: bool) -> None:
@@ -69,8 +70,7 @@ def new_files(folder: Path) -> Iterator[Path]:
     with TemporaryDirectory(prefix=".medclipsam-", dir=folder.parent) as unfinished:
         yield Path(unfinished)
         folder.mkdir(exist_ok=True)
-        for file in sorted(Path(unfinished).iterdir()):
-            file.replace(folder / file.name)
+        move_into_place(Path(unfinished), [folder / file.name for file in sorted(Path(unfinished).iterdir())])
 
 
 def _check_parent(path: Path) -> None:

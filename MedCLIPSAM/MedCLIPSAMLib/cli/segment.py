@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
+from ..engine.errors import MedCLIPSAMError
 from . import options
 from .chain import open_session, read_source, run_prompts
 from .console import stderr, stdout
@@ -51,7 +54,8 @@ def segment(
 ) -> None:
     """Segment what the prompts say.
 
-    A prompt that is not found leaves an empty segment, and is no error.
+    A prompt that is not found leaves an empty segment, and is no error. What is finished is saved before pictures are
+    drawn, and where a later prompt fails.
     """
     asked = chain.read_prompts()
     limits = read_range(slices)
@@ -68,24 +72,41 @@ def segment(
     searched = slices_of(stack, limits)
     check_points(asked, stack, searched)
     session = open_session(source, chain.clip, chain.sam, chain.device, settings, watch)
-    results, node = run_prompts(session, source, asked, searched, console, watch)
+    outcome = run_prompts(session, source, asked, searched, console, watch)
+    results, node = outcome.results, outcome.segmentation_node
 
     from ..scene.files import save
     from .report import as_json, make_report, print_results
 
-    with ExitStack() as unfinished:
-        if evidence is not None:
-            folder = unfinished.enter_context(new_files(evidence))
-            _write_evidence(session, source, node, results, folder, watch)
-        with watch.stage("saving", f"Saving {output.name}"):
-            written = save(node, source.node, output, force=force)
+    with watch.stage("saving", f"Saving {output.name}"):
+        written = save(node, source.node, output, force=force)
+    missing = [prompt.name for prompt in asked][len(results) :]
+    with _telling_what_is_saved(f"{output} is saved" + (f" without {', '.join(missing)}" if missing else "")):
         account = make_report(volume, session, results, written, watch.seconds)
         if report is not None:
-            unfinished.enter_context(new_file(report)).write_text(as_json(account), encoding="utf-8")
-    if json:
-        print(as_json(account), end="")
-    elif not quiet:
-        print_results(account, stdout())
+            with new_file(report) as unfinished:
+                unfinished.write_text(as_json(account), encoding="utf-8")
+        if evidence is not None:
+            with new_files(evidence) as folder:
+                _write_evidence(session, source, node, results, folder, watch)
+        if json:
+            print(as_json(account), end="")
+        elif not quiet:
+            print_results(account | {"seconds": watch.seconds}, stdout())
+        if outcome.failure is not None:
+            raise outcome.failure
+
+
+@contextmanager
+def _telling_what_is_saved(saved: str) -> Iterator[None]:
+    """Whatever goes wrong here, the user learns of the segmentation that there is."""
+    try:
+        yield
+    except MedCLIPSAMError as error:
+        raise type(error)(f"{saved}, but: {error}") from None
+    except (Exception, KeyboardInterrupt):
+        stderr().print(Text(f"{saved}, but not all that belongs to it."), soft_wrap=True)
+        raise
 
 
 def _check_outputs(volume: Path, output: Path, evidence: Path | None, report: Path | None, *, force: bool) -> None:
@@ -99,7 +120,7 @@ def _check_outputs(volume: Path, output: Path, evidence: Path | None, report: Pa
 
 
 def _write_evidence(
-    session: Session, source: Source, node: Any, results: list[Result], folder: Path, watch: Stopwatch
+    session: Session, source: Source, node: Any, results: Sequence[Result], folder: Path, watch: Stopwatch
 ) -> None:
     from .evidence import write_evidence
 

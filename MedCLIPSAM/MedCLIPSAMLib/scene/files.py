@@ -18,6 +18,7 @@ import vtk
 from ..engine.errors import InputError
 from .geometry import ijk_to_ras, to_world
 from .host import quiet
+from .replacing import move_into_place
 from .volumes import REVERSED
 
 SUFFIXES = (".seg.nrrd", ".nii.gz", ".mrb")
@@ -83,8 +84,7 @@ def save(segmentation_node: Any, volume_node: Any, path: str | Path, *, force: b
                 written = _write(segmentation_node, volume_node, unfinished)
             if not written or not unfinished.is_file():
                 raise InputError(f"{path} could not be written; check the free space.")
-            for file in reversed(files):
-                (Path(folder) / file.name).replace(file)
+            move_into_place(Path(folder), files[::-1])
     except OSError as error:
         raise InputError(f"{path} could not be written ({error.strerror}); choose another place.") from None
     return files
