@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from quickstart.augment import draw, move_aorta
 from quickstart.descriptions import DOES, describe, describe_elsewhere
-from quickstart.losses import PATCH_THRESHOLD, bottleneck_noise, patch_loss
+from quickstart.losses import bottleneck_noise, pooled_loss
 from quickstart.terms import LABEL_INDEX, LABELS, TERM_INDEX, TERMS, membership, settled
 from quickstart.volumes import TrainingVolume, finish
 from quickstart.wordings import HELD_OUT, write_text, write_unseen
@@ -82,15 +82,13 @@ def test_descriptions_say_something_about_each_organ():
     assert all(write_unseen(rng).strip() for _ in range(500))
 
 
-def test_patch_loss_is_lowest_for_the_text_of_what_a_patch_shows():
+def test_pooled_loss_is_lowest_for_the_texts_of_what_is_visible():
     texts = F.normalize(torch.eye(len(TERMS), 64) + 0.01, dim=1)
-    target, known = torch.zeros(1, len(TERMS), 2), torch.ones(1, len(TERMS), 2, dtype=torch.bool)
-    target[0, TERM_INDEX["liver"], 0] = 1  # the second patch shows nothing with a name
-    answer = torch.stack([2 * PATCH_THRESHOLD * texts[TERM_INDEX["liver"]], torch.zeros(64)])[None]
-    right = patch_loss(answer, texts, target, known)
-    assert right < 0.1
-    assert right < patch_loss(answer.flip(1), texts, target, known)
-    assert right < patch_loss(torch.zeros_like(answer), texts, target, known)
+    area, known = torch.zeros(1, len(TERMS)), torch.ones(1, len(TERMS), dtype=torch.bool)
+    area[0, TERM_INDEX["liver"]] = area[0, TERM_INDEX["spleen"]] = 0.1
+    liver, spleen, heart = (texts[TERM_INDEX[name]][None] for name in ("liver", "spleen", "heart"))
+    both = pooled_loss(liver + spleen, texts, area, known)
+    assert both < pooled_loss(liver, texts, area, known) < pooled_loss(heart, texts, area, known)
 
 
 def test_bottleneck_noise_keeps_a_region_and_replaces_the_rest():

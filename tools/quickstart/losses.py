@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from .terms import REGION_COUNT, TERM_INDEX
 
 PRESENT = 0.0012  # share of the picture: an organ of this size, half an aorta, counts as in the slice
-PATCH_THRESHOLD = 4.0  # dot product with a text above which a patch shows it
 ABSENT = 0.0003  # below this it counts as not in the slice; between the two it is not asked
 
 
@@ -70,19 +69,21 @@ def presence_loss(
     return (raw * asked).sum() / asked.sum()
 
 
-def patch_loss(features: Tensor, texts: Tensor, target: Tensor, settled: Tensor) -> Tensor:
-    """Sigmoid cross entropy of patches against texts; features are not normalised, and 0 means "nothing".
+def pooled_loss(features: Tensor, texts: Tensor, area: Tensor, known: Tensor) -> Tensor:
+    """Softmax of the pooled feature over texts against the share of each region among what is visible.
 
-    This is what makes M2IB text-driven: the mean of the patches agrees with a text best when the tokens of that
-    region pass the bottleneck and the others do not, because noise and air add nothing to it.
-
-    ``features`` (N, P, E), ``texts`` (T, E) normalised, ``target`` and ``settled`` (N, T, P).
+    This is what makes M2IB text-driven: the pooled feature agrees with a text best when the tokens of that region
+    pass the bottleneck and the others do not.
     """
-    logits = torch.einsum("npe,te->ntp", features, texts) - PATCH_THRESHOLD
-    weight = settled.float()
-    weight[:, TERM_INDEX["background"]] = 0
-    raw = F.binary_cross_entropy_with_logits(logits, target, reduction="none") * (1 + 3 * target) * weight
-    return raw.sum() / weight.sum()
+    region = torch.zeros(area.shape[1], dtype=torch.bool)
+    region[:REGION_COUNT] = True
+    region[TERM_INDEX["background"]] = False
+    usable = known & region
+    visible = torch.where(usable, area, 0.0)
+    share = visible / visible.sum(1, keepdim=True).clamp(min=1e-6)
+    competing = (15 * F.normalize(features, dim=1) @ texts.T).masked_fill(~usable, -1e4)
+    some = visible.sum(1) > PRESENT
+    return -(share * competing.log_softmax(1)).sum(1)[some].mean() if some.any() else features.sum() * 0
 
 
 def bottleneck_noise(tokens: Tensor, coarse: Tensor, usable: Tensor) -> tuple[Tensor, Tensor]:

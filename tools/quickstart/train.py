@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from MedCLIPSAMLib.engine.clip.quickstart_net import QuickStartConfig, QuickStartNet
 
 from .augment import Slices
-from .losses import bottleneck_noise, dense_losses, patch_loss, presence_loss
+from .losses import bottleneck_noise, dense_losses, pooled_loss, presence_loss
 from .terms import REGION_COUNT, REGIONS, TERMS, membership, settled
 from .text import encode, train_tokenizer, with_dropout
 from .volumes import load_all
@@ -34,14 +34,14 @@ log = logging.getLogger("quickstart")
 UNSEEN_PER_STEP = 10
 CELLS_PER_STEP = 900  # of the dense map: the loss costs as much as the network otherwise
 # Share of the steps until which slices of this size are drawn: shapes first, then detail.
-PHASES = ((0.66, 128), (1.0, 192))
+PHASES = ((0.7, 128), (1.0, 192))
 LOSS_WEIGHTS = {
     "cross_entropy": 1.0,
     "dice": 0.7,
     "softmax": 0.5,
     "presence": 0.4,
-    "patches": 0.7,
-    "noise": 0.7,
+    "pooled": 0.4,
+    "noise": 0.6,
 }
 
 
@@ -96,20 +96,16 @@ def losses(
         net.presence_offset,
     )
 
+    out["pooled"] = pooled_loss(tower.patches(last).mean(1), texts, area, known)
+
     half = len(images) // 2
     side = int(target.shape[-1] ** 0.5)
-    by_patch = F.avg_pool2d(fractions.unflatten(2, (side, side)), 4).flatten(2)
-    coarse = torch.einsum("nlp,lt->ntp", by_patch, groups).clamp(0, 1)
-    decided = torch.einsum("nlp,lt->ntp", by_patch, decisive) > 0.95
-    settled_patches = known[..., None] | F.pad(decided, (0, 0, 0, extra))
-    out["patches"] = patch_loss(tower.patches(last), texts, coarse, settled_patches)
-
+    coarse = F.avg_pool2d(target[:half].unflatten(2, (side, side)), 4).flatten(2)
     usable = known[:half].clone()
     usable[:, REGION_COUNT - 1 :] = False
-    mixed, keep = bottleneck_noise(middle[:half], coarse[:half], usable)
-    passed = tower.patches(tower.run(mixed, tower.bottleneck + 1, len(tower.blocks)))
-    noise = (keep == 0)[:, None]
-    out["noise"] = patch_loss(passed, texts, coarse[:half] * keep[:, None], settled_patches[:half] | noise)
+    mixed, keep = bottleneck_noise(middle[:half], coarse, usable)
+    pooled = tower.patches(tower.run(mixed, tower.bottleneck + 1, len(tower.blocks))).mean(1)
+    out["noise"] = pooled_loss(pooled, texts, (coarse * keep[:, None]).mean(-1), known[:half])
     return out
 
 

@@ -24,9 +24,9 @@ WEIGHTS, CONFIG, TOKENIZER, ANCHORS = "model.safetensors", "config.json", "token
 class QuickStart:
     """A `DenseImageTextModel`: every cell of a (S / 4) x (S / 4) grid has a feature in the space of the texts.
 
-    `features_after` gives the mean of the patch features, not the class token: each patch was trained to answer with
-    the text of what it shows, and with nothing for noise, so that what M2IB lets pass depends on the text. The class
-    token answers `presence`.
+    `features_after` gives the mean of the patch features, not the class token: agreement of that with a text is
+    what training asked of tokens behind a noisy bottleneck, so that M2IB depends on the text. The class token
+    answers `presence`.
 
     Raises:
         ModelError: the files of `folder` are missing, damaged or do not belong together.

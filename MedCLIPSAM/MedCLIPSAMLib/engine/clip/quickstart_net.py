@@ -118,7 +118,7 @@ class ImageTower(nn.Module):
         return self.project(self.norm(tokens[:, 0]))
 
     def patches(self, tokens: Tensor) -> Tensor:
-        """Last tokens -> features of the patches (N, (S/16)^2, embed), near 0 where nothing has a name."""
+        """Last tokens -> features of the patches (N, (S/16)^2, embed), whose mean says what is in the image."""
         return self.pool(self.norm(tokens[:, 1:]))
 
     def decode(self, tokens: Tensor, eighth: Tensor, quarter: Tensor) -> Tensor:
