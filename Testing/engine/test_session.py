@@ -256,7 +256,7 @@ def test_a_click_where_the_text_found_nothing_gives_what_is_there_and_nothing_el
 
 
 @pytest.mark.parametrize("asked", [{"instances": 2}, {"points": ((30, 45, 9), (84, 40, 9))}])
-def test_a_small_part_stays_when_each_part_was_asked_for(scene, asked):
+def test_a_small_part_stays_when_each_part_was_asked_for(scene: Any, asked: dict[str, Any]) -> None:
     volume, _left, right = scene
     array = volume.array.copy()
     array[right] = 80

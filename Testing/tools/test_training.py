@@ -36,7 +36,8 @@ def trunk() -> TrainingVolume:
 
 
 def test_drawn_slices_are_labelled_everywhere_and_differ(trunk):
-    random.seed(0), torch.manual_seed(0)
+    random.seed(0)
+    torch.manual_seed(0)
     samples = [draw(trunk, 64) for _ in range(12)]
     for sample in samples:
         assert sample["image"].shape == (1, 64, 64)

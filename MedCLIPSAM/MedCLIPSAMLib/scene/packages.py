@@ -6,13 +6,17 @@ import importlib
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import slicer
 
-try:
+if TYPE_CHECKING:
     from packaging.requirements import Requirement
-except ImportError:  # 3D Slicer always has pip, and pip a copy of its own
-    from pip._vendor.packaging.requirements import Requirement  # pyright: ignore[reportMissingImports]
+else:
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:  # 3D Slicer always has pip, and pip a copy of its own
+        from pip._vendor.packaging.requirements import Requirement
 
 
 def missing_packages(requirements: str | Path) -> list[str]:
