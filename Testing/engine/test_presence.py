@@ -36,9 +36,19 @@ def test_one_slice_alone_is_judged_by_itself():
     assert present(np.array([0.4]), 5.0).tolist() == [False]
 
 
-def test_every_clue_can_veto():
-    assert score({"a": 0.9, "b": 0.9}) == pytest.approx(0.9)
-    assert score({"a": 1.0, "b": 0.0}) < 0.01
+def test_a_large_organ_is_present_although_its_map_is_not_concentrated():
+    disc = torch.zeros(224, 224)
+    disc[50:137, 50:137] = 1  # 15 % of the picture, and nothing else
+    target, neutral = torch.eye(2)
+    batch = SaliencyBatch(disc[None], torch.ones(1))
+    (clues,) = slice_clues(batch, target[None], TextQuery(target, target[:0].reshape(0, 2)), neutral[None])
+    assert clues["concentration"] < 0.2
+    assert present(np.array([score(clues)]), 5.0).tolist() == [True]
+
+
+def test_a_models_own_answer_goes_before_contrast():
+    assert score({"contrast": 0.4, "concentration": 1.0, "information": 50.0}) == 0.4
+    assert score({"presence": 0.7}) == 0.7
 
 
 def test_clues_of_a_model_without_its_own_answer():
@@ -50,6 +60,7 @@ def test_clues_of_a_model_without_its_own_answer():
     clues = slice_clues(batch, images, TextQuery(target, other[None]), neutral[None])
     assert [round(clue["contrast"], 3) for clue in clues] == [1.0, 0.0, 0.5]
     assert [round(clue["concentration"], 3) for clue in clues] == [1.0, 0.0, 0.0]
+    assert [clue["information"] for clue in clues] == [1.0, 1.0, 1.0]
 
 
 def test_a_models_own_answer_is_taken():

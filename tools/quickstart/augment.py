@@ -310,7 +310,7 @@ def draw(volume: TrainingVolume, size: int) -> dict[str, Tensor]:
         table = torch.randn(len(LABELS)) * uniform(0, 0.12)
         table[AIR] = 0
         image = image + blur(table[labels][None, None], soft)
-    if chance(0.35):
+    if chance(0.6):
         image, labels = move_aorta(image, labels, millimetres)
     if chance(0.35):
         image, labels = _erase(image, labels, volume, soft, ct and not synthetic)

@@ -96,16 +96,23 @@ def head() -> Case:
 
 
 def single_slices(folder: Path) -> list[Case]:
-    """Slices of other patients, never trained on: the picture turned so that the spine is below."""
+    """Slices of other patients, never trained on, turned to radiological display: back below, left at the right.
+
+    The windows are -160 to 240 HU, taken from the grey levels of air and muscle.
+    """
     cases = []
-    for name, window in (("amos_0004_75", (122, 168)), ("amos_0006_90", (122, 168)), ("s0114_111", (140, 230))):
-        grey = np.flipud(np.asarray(Image.open(folder / "slices" / "images" / f"{name}.png").convert("L")))
+    for name, window, axes in (
+        ("amos_0004_75", (140, 169), 0),
+        ("amos_0006_90", (140, 169), 0),
+        ("s0114_111", (114, 162), (0, 1)),
+    ):
+        grey = np.flip(np.asarray(Image.open(folder / "slices" / "images" / f"{name}.png").convert("L")), axes)
         masks: dict[str, np.ndarray] = {}
         for path in sorted((folder / "slices" / "masks").glob(f"{name}_*.png")):
             structure = path.stem.removeprefix(f"{name}_").rsplit("_", 1)[0]
             for prompt in ("liver", "spleen", "aorta", "inferior_vena_cava", "vertebra", "lung", "heart"):
                 if structure.startswith(prompt):
-                    mask = np.flipud(np.asarray(Image.open(path).convert("L")) > 0)
+                    mask = np.flip(np.asarray(Image.open(path).convert("L")) > 0, axes)
                     key = prompt.replace("_", " ")
                     masks[key] = masks.get(key, np.zeros((1, *mask.shape), bool)) | mask[None]
         volume = Volume(np.ascontiguousarray(grey)[None], np.diag([-0.8, -0.8, 5.0, 1.0]), "other", name)

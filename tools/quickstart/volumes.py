@@ -250,7 +250,7 @@ def load_abdomen(folder: Path) -> list[TrainingVolume]:
         "ct",
         ("ct", "pelvis"),
         _known(*always, *UPPER_ABDOMEN, "rib", "pelvis"),
-        0.7,
+        1.5,
         False,
     )
     return [upper, below, pelvis]

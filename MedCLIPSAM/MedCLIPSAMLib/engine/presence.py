@@ -23,10 +23,11 @@ _LOGIT_SCALE = 100.0  # CLIP's own, at which its softmax over texts was trained
 
 
 def slice_clues(batch: SaliencyBatch, images: Tensor, query: TextQuery, neutral: Tensor) -> list[dict[str, float]]:
-    """Clues of N slices, each in 0..1.
+    """Clues of N slices.
 
     "contrast": softmax of the image over the text, its contrast wordings and neutral texts. "concentration": how far
-    the map is from even, 1 - entropy / log(pixels). "presence": the model's own answer, where it has one.
+    the map is from even, 1 - entropy / log(pixels). "information": what passes the bottleneck, in nats. Or "presence"
+    alone: the model's own answer, where it has one.
 
     Args:
         images: (N, D) image features of length 1.
@@ -40,8 +41,8 @@ def slice_clues(batch: SaliencyBatch, images: Tensor, query: TextQuery, neutral:
     share = share / share.sum(1, keepdim=True).clamp(min=1e-12)
     concentration = 1 + torch.special.xlogy(share, share).sum(1) / math.log(share.shape[1])
     return [
-        {"contrast": float(first), "concentration": float(second)}
-        for first, second in zip(contrast, concentration, strict=True)
+        {"contrast": float(first), "concentration": float(second), "information": float(third)}
+        for first, second, third in zip(contrast, concentration, batch.information, strict=True)
     ]
 
 
@@ -51,8 +52,13 @@ def unit(features: Tensor) -> Tensor:
 
 
 def score(clues: Mapping[str, float]) -> float:
-    """The geometric mean of the clues: every one of them can veto."""
-    return float(np.exp(np.mean(np.log(np.maximum(list(clues.values()), 1e-6)))))
+    """The model's own answer, or else the contrast of the texts.
+
+    How concentrated a map of M2IB is, and how much information it lets pass, is evidence to look at and no vote: with
+    the built-in model both are higher on slices without the organ (area under the ROC curve 0.06 to 0.25; the contrast
+    reaches 0.83 to 1), and large organs never have a concentrated map.
+    """
+    return clues["presence"] if "presence" in clues else clues["contrast"]
 
 
 def present(scores: np.ndarray, spacing: float) -> np.ndarray:
