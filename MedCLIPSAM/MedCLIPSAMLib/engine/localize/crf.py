@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import import_module
 from typing import ClassVar
 
 import numpy as np
@@ -28,8 +28,12 @@ class CrfBinarizer:
     name: ClassVar[str] = "crf"
 
     def __post_init__(self) -> None:
-        if find_spec("pydensecrf") is None:
-            raise InputError("Localisation by 'crf' needs the package pydensecrf2: pip install it, or choose kmeans.")
+        try:
+            import_module("pydensecrf.densecrf")
+        except ImportError as error:
+            raise InputError(
+                "Localisation by 'crf' needs the package pydensecrf2: pip install it, or choose kmeans."
+            ) from error
 
     def __call__(self, saliency: np.ndarray, image: np.ndarray) -> np.ndarray:
         """As `Binarizer`."""
