@@ -19,7 +19,7 @@ from MedCLIPSAMLib.engine.sam.lite_medsam import LiteMedSamInput, weights_file
 from MedCLIPSAMLib.engine.sam.network import SamNetwork
 from MedCLIPSAMLib.engine.sam.registry import list_segmenters, load_segmenter
 from MedCLIPSAMLib.engine.sam.segment_anything_model import MedSamInput
-from MedCLIPSAMLib.engine.sam.voting import VOTING, combine
+from MedCLIPSAMLib.engine.sam.voting import VOTING, check_voting, combine
 from MedCLIPSAMLib.engine.volume import Window
 from MedCLIPSAMLib.engine.weights import sha256
 
@@ -388,4 +388,4 @@ def test_average_weighs_probabilities_not_votes():
 
 def test_unknown_voting_is_refused():
     with pytest.raises(InputError, match="median"):
-        combine(np.zeros((3, 4, 4)), np.ones(3), "median")
+        check_voting("median")
