@@ -126,7 +126,7 @@ def measure(case: Case, clip: ImageTextModel, segmenter: PromptableSegmenter) ->
     table = Table("prompt", "Dice", "slices found", "slices with it", "AUC of presence", "voxels", title=case.name)
     for name, truth in case.masks.items():
         evidence = session.segment(Prompt(name, (name,)))
-        there = session.stack.array.shape[0] and np.array([plane.any() for plane in truth])
+        there = truth.any((1, 2))
         scores = [part.score for part in evidence.slices]
         auc = f"{roc_auc_score(there, scores):.3f}" if 0 < there.sum() < len(there) else "-"
         found = sum(part.found for part in evidence.slices)

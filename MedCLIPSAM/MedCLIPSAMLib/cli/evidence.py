@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from ..engine.presence import HIGH, LOW
-from ..engine.saliency import saliency_method
+from ..engine.saliency import normalise, saliency_method
 from ..engine.volume import SliceStack, Volume
 from .pictures import SlicePicture, draw_overview, draw_scores
 
@@ -50,7 +51,7 @@ def heat_of(seen: SliceEvidence, method: str) -> np.ndarray:
     """(H, W) saliency in 0..1 for display: stretched where the unit of the method is another."""
     saliency = seen.saliency
     if not saliency_method(method).absolute:
-        saliency = (saliency - saliency.min()) / max(float(np.ptp(saliency)), 1e-12)
+        saliency = normalise(torch.from_numpy(saliency)[None])[0].numpy()
     return np.clip(seen.frame.restore(saliency, seen.mask.shape), 0, 1)
 
 

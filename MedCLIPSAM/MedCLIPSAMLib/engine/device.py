@@ -37,4 +37,9 @@ def within_memory(name: str, device: torch.device) -> Iterator[None]:
         yield
     except torch.cuda.OutOfMemoryError as error:
         torch.cuda.empty_cache()
-        raise InputError(f"{name} does not fit into the free memory of {device}: choose device 'cpu'.") from error
+        raise too_large(name, device) from error
+
+
+def too_large(name: str, device: torch.device) -> InputError:
+    """What to tell where model ``name`` does not fit into the memory of ``device``."""
+    return InputError(f"{name} does not fit into the free memory of {device}: choose device 'cpu'.")

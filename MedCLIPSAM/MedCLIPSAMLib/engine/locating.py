@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from .continuity import without_specks
 from .localize import Binarizer, bounding_boxes, keep_largest
 from .looking import Viewer
 from .prompt import Prompt
+from .saliency import normalise
 
 
 def each_counts(prompt: Prompt) -> bool:
@@ -35,8 +37,7 @@ class Locator:
         """(S, S) saliency -> (H, W) float32 on the slice, in 0..1."""
         saliency = saliency.astype(np.float32, copy=False)
         if self.stretched:
-            low, high = float(saliency.min()), float(saliency.max())
-            saliency = (saliency - low) / (high - low) if high > low else np.zeros_like(saliency)
+            saliency = normalise(torch.from_numpy(saliency)[None])[0].numpy()
         return self._viewer.frame.restore(saliency, self._shape)
 
     def coarse(self, index: int, heat: np.ndarray, prompt: Prompt) -> np.ndarray:

@@ -53,6 +53,11 @@ class _Run:
         if self.cancelled is not None and self.cancelled():
             raise Cancelled("The run was cancelled.")
 
+    @property
+    def clicked(self) -> np.ndarray:
+        """(N,) bool: slices with a positive point."""
+        return np.isin(self.indices, np.rint(self.positive[:, 0]))
+
     def points_by_row(self) -> tuple[np.ndarray, np.ndarray]:
         """Positive and negative points with the place of their slice in the run: (n, 3) row of the run, row, column."""
         first = np.array([self.indices[0] if self.indices else 0, 0, 0])
@@ -86,6 +91,7 @@ class Session:
         settings: Settings | None = None,
     ) -> None:
         self.settings = settings or Settings()
+        check_voting(self.settings.voting)
         self.clip = clip
         self.segmenter = segmenter
         self.stack = SliceStack(volume, self.settings.axis)
@@ -105,7 +111,6 @@ class Session:
         self._viewer = viewer
         self._corrections: dict[tuple[str, int], SliceEvidence] = {}
         self._looks: dict[tuple[Prompt, int], SliceEvidence] = {}  # what the corrections started from
-        check_voting(self.settings.voting)
 
     def preview(self, index: int, prompt: Prompt, cancelled: IsCancelled | None = None) -> SliceEvidence:
         """The whole chain on slice ``index``, without its neighbours.
@@ -134,7 +139,7 @@ class Session:
                     coarse = choose(candidates[None], prompt.instances, self.stack.spacing, *here)[0]
                 boxes = self._locator.boxes(coarse, prompt)
         with _timed(seconds, "mask"):
-            trusted = self._trusted(heat, candidates & ~coarse)
+            trusted = None if self._locator.stretched else _without(heat, candidates & ~coarse)
             mask, scores = self._masker.mask(index, boxes, coarse, prompt, positive, negative, trusted)
         found = bool(mask.any())
         return SliceEvidence(
@@ -218,7 +223,9 @@ class Session:
         scores = np.array([score(clue) for clue in clues])
         with _timed(run.seconds, "localisation"):
             candidates = self._candidates(run, maps, self._presence(run, scores))
-            coarse = candidates if self.settings.slicewise else self._chosen(run, candidates)
+            coarse = candidates
+            if not self.settings.slicewise:
+                coarse = choose(candidates, prompt.instances, self.stack.spacing, *run.points_by_row())
             boxes = [self._locator.boxes(plane, prompt) for plane in coarse]
             if not self.settings.slicewise:
                 boxes = steady_boxes(boxes)
@@ -247,7 +254,7 @@ class Session:
         """(N,) bool: on which slices the structure is; a slice that was clicked has it."""
         if self.settings.slicewise:
             return np.ones(len(run.indices), bool)
-        return present(scores, self.stack.spacing[0]) | np.isin(run.indices, np.rint(run.positive[:, 0]))
+        return present(scores, self.stack.spacing[0]) | run.clicked
 
     def _candidates(self, run: _Run, maps: np.ndarray, found: np.ndarray) -> np.ndarray:
         """(N, H, W) bool: all components of the saliency, on the slices that have the structure."""
@@ -256,10 +263,6 @@ class Session:
             run.stop_if_cancelled()
             coarse[row] = self._locator.coarse(run.indices[row], self._locator.heat(maps[row]), run.prompt)
         return coarse
-
-    def _chosen(self, run: _Run, candidates: np.ndarray) -> np.ndarray:
-        """(N, H, W) bool: the components that the prompt means."""
-        return choose(candidates, run.prompt.instances, self.stack.spacing, *run.points_by_row())
 
     def _seeds(self, run: _Run, coarse: np.ndarray) -> np.ndarray:
         """(N, H, W) bool: what led to masks, the components and the clicks."""
@@ -273,15 +276,16 @@ class Session:
     ) -> tuple[np.ndarray, np.ndarray]:
         """(N, H, W) bool masks from the segmenter, and (N,) its mean score on each slice, NaN where it did not run."""
         masks, trust = np.zeros(coarse.shape, bool), np.full(len(coarse), np.nan)
-        clicked = set(np.rint(run.positive[:, 0]).astype(int).tolist())
-        worth = [row for row, index in enumerate(run.indices) if len(boxes[row]) or index in clicked]
+        worth = np.flatnonzero([len(box) > 0 for box in boxes] | run.clicked).tolist()
         # In a batch a CPU is no quicker.
         for rows in run.batches("mask", worth, 1 if self.segmenter.device.type == "cpu" else _SLICES_AT_ONCE):
             with _timed(run.seconds, "embedding"):
                 self._masker.embed([run.indices[row] for row in rows])
             with _timed(run.seconds, "mask"):
                 for row in rows:
-                    heat = self._trusted(self._locator.heat(maps[row]), rejected[row])
+                    heat = None  # a stretched map is no probability to merge with
+                    if not self._locator.stretched:
+                        heat = _without(self._locator.heat(maps[row]), rejected[row])
                     place = (run.indices[row], boxes[row], coarse[row])
                     masks[row], answers = self._masker.mask(*place, run.prompt, run.positive, run.negative, heat)
                     trust[row] = answers.mean() if len(answers) else np.nan
@@ -293,8 +297,7 @@ class Session:
         Between two slices that are sure the structure goes on.
         """
         ran = ~np.isnan(trust)
-        clicked = np.isin(run.indices, np.rint(run.positive[:, 0]))
-        sure = ran & ((scores >= HIGH) | (np.nan_to_num(trust) >= _CONFIRMED) | clicked)
+        sure = ran & ((scores >= HIGH) | (np.nan_to_num(trust) >= _CONFIRMED) | run.clicked)
         return ran & ~ndimage.binary_fill_holes(sure)
 
     def _conclude(
@@ -336,12 +339,6 @@ class Session:
             run.seconds,
         )
 
-    def _trusted(self, heat: np.ndarray, rejected: np.ndarray) -> np.ndarray | None:
-        """The heat map without components that were not chosen, if it is a probability and not only relative."""
-        if self._locator.stretched:
-            return None
-        return np.where(ndimage.binary_dilation(rejected, iterations=_BESIDE), 0, heat) if rejected.any() else heat
-
     def _points(self, prompt: Prompt, indices: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Positive and negative points, each (n, 3) float slice, row, column; all on ``indices``, if given."""
         sides = ([point.ras for point in prompt.points if point.positive is side] for side in (True, False))
@@ -373,6 +370,11 @@ class Session:
 def _key(prompt: Prompt, index: int) -> tuple[str, int]:
     """Prompts are the same whatever the case of their names, as in a set of prompts."""
     return prompt.name.casefold(), index
+
+
+def _without(heat: np.ndarray, rejected: np.ndarray) -> np.ndarray:
+    """(H, W) heat map without the components that were not chosen, and what lies close beside them."""
+    return np.where(ndimage.binary_dilation(rejected, iterations=_BESIDE), 0, heat) if rejected.any() else heat
 
 
 @contextmanager

@@ -21,7 +21,7 @@ else:
 
 def missing_packages(requirements: str | Path) -> list[str]:
     """The lines of a requirements file, such as "timm>=1.0", whose package is not installed."""
-    return [str(wanted) for wanted in _wanted(requirements) if _installed(wanted.name) is None]
+    return [str(wanted) for wanted, there in _versions(requirements) if there is None]
 
 
 def outdated_packages(requirements: str | Path) -> list[str]:
@@ -32,10 +32,9 @@ def outdated_packages(requirements: str | Path) -> list[str]:
     Returns:
         Texts such as "timm 0.9.16 (timm>=1.0 is needed)".
     """
-    versions = [(wanted, _installed(wanted.name)) for wanted in _wanted(requirements)]
     return [
         f"{wanted.name} {there} ({wanted} is needed)"
-        for wanted, there in versions
+        for wanted, there in _versions(requirements)
         if there is not None and not wanted.specifier.contains(there, prereleases=True)
     ]
 
@@ -68,13 +67,15 @@ def _frozen() -> list[str]:
     return sorted(f"{name}=={version}" for name, version in found.items() if name)
 
 
-def _wanted(requirements: str | Path) -> list[Requirement]:
+def _versions(requirements: str | Path) -> list[tuple[Requirement, str | None]]:
+    """What a requirements file asks for, and the version that is installed, None for none."""
+    importlib.invalidate_caches()
     lines = Path(requirements).read_text(encoding="utf-8").splitlines()
-    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+    wanted = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return [(requirement, _installed(requirement.name)) for requirement in wanted]
 
 
 def _installed(name: str) -> str | None:
-    importlib.invalidate_caches()
     try:
         return version(name)
     except PackageNotFoundError:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..device import too_large
 from ..errors import InputError
 from .base import ImageEmbeddings, MaskBatch, check_prompts
 
@@ -123,9 +124,7 @@ class SamNetwork:
                 start += at_once
             except torch.cuda.OutOfMemoryError as error:
                 if at_once == 1:
-                    raise InputError(
-                        f"{self.name} does not fit into the free memory of {self.device}: choose device 'cpu'."
-                    ) from error
+                    raise too_large(self.name, self.device) from error
                 at_once //= 2
                 torch.cuda.empty_cache()
         return tuple(torch.cat(parts) for parts in zip(*done, strict=True))

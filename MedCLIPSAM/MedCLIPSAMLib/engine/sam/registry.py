@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..device import pick_device
-from ..errors import InputError, ModelError
+from ..device import pick_device, within_memory
+from ..errors import ModelError
 from ..weights import read_state_dict, sha256
 from .base import PromptableSegmenter
 
@@ -50,9 +50,8 @@ def load_segmenter(name_or_file: str | Path, device: str | torch.device = "auto"
     if _SAME_TENSORS.get(name, name) != kind:
         raise ModelError(f"'{file}' is a checkpoint of {kind}, not of {name}: give {kind}:FILE or the file alone.")
     try:
-        return _module(name).build(name, state, sha256(file), where)
-    except torch.cuda.OutOfMemoryError as error:
-        raise InputError(f"{name} does not fit into the free memory of {where}: choose device 'cpu'.") from error
+        with within_memory(name, where):
+            return _module(name).build(name, state, sha256(file), where)
     except RuntimeError as error:
         raise ModelError(
             f"'{file}' looks like {kind}, but tensors are missing, unknown or of another shape:"
