@@ -128,7 +128,7 @@ def measure(case: Case, clip: ImageTextModel, segmenter: PromptableSegmenter) ->
         evidence = session.segment(Prompt(name, (name,)))
         there = truth.any((1, 2))
         scores = [part.score for part in evidence.slices]
-        auc = f"{roc_auc_score(there, scores):.3f}" if 0 < there.sum() < len(there) else "-"
+        auc = f"{roc_auc_score(there, scores):.3f}" if 0 < there.sum() < there.size else "-"
         found = sum(part.found for part in evidence.slices)
         voxels = np.count_nonzero(evidence.mask)
         table.add_row(name, f"{dice(evidence.mask, truth):.3f}", str(found), str(there.sum()), auc, str(voxels))
