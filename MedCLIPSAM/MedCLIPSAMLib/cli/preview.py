@@ -14,7 +14,7 @@ from .console import stderr, stdout
 from .files import check_apart, check_file, new_file
 from .progress import Stopwatch
 from .report import stage_line
-from .request import check_points, saliency_of, slices_of
+from .request import saliency_of, slices_of
 
 
 @options.with_chain_options
@@ -35,11 +35,13 @@ def preview(
         meaning, settings = chain.read_modality(), chain.read_settings()
 
     source = read_source(volume, meaning, watch)
+    from ..engine.pointing import points_on
     from ..engine.volume import SliceStack
 
     stack = SliceStack(source.volume, settings.axis)
     slices_of(stack, (slice_number, slice_number))
-    check_points(asked, stack, range(len(stack)))  # those of other slices stay with the prompt
+    for item in asked:
+        points_on(stack, item)  # a bad one is told before the models are loaded
     session = open_session(source, chain.clip, chain.sam, chain.device, settings, watch)
 
     from .evidence import heat_of

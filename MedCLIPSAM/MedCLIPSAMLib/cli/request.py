@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from ..engine.errors import InputError
 from ..engine.prompt import Point, Prompt, PromptSet
 
@@ -144,25 +142,6 @@ def slices_of(stack: SliceStack, limits: tuple[int, int | None]) -> range:
             f"{stack.volume.name} has {stack.axis} slices 0 to {last}; choose among them, not {first} to {end}."
         )
     return range(first, end + 1)
-
-
-def check_points(prompts: PromptSet, stack: SliceStack, slices: range) -> None:
-    """Refuse points that are not on the slices to be searched.
-
-    Raises:
-        InputError: a point is outside the volume or on another slice.
-    """
-    for prompt in prompts:
-        for point in prompt.points:
-            ((index, row, column),) = stack.ras_to_slice(np.array([point.ras])).round().astype(int).tolist()
-            _, height, width = stack.array.shape
-            place = "=".join([prompt.name, ",".join(f"{value:g}" for value in point.ras)])
-            if not (0 <= index < len(stack) and 0 <= row < height and 0 <= column < width):
-                raise InputError(f"The point {place} is outside of {stack.volume.name}; give R,A,S in mm in it.")
-            if index not in slices:
-                raise InputError(
-                    f"The point {place} is on slice {index}, which is not searched; choose slices with it."
-                )
 
 
 def _read_set(file: Path) -> PromptSet:

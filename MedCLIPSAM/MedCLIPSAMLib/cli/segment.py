@@ -16,7 +16,7 @@ from .chain import open_session, read_source, run_prompts
 from .console import stderr, stdout
 from .files import check_apart, check_file, check_folder, new_file, new_files
 from .progress import Stopwatch
-from .request import check_points, read_range, slices_of
+from .request import read_range, slices_of
 
 if TYPE_CHECKING:
     from ..engine.session import Session
@@ -66,11 +66,13 @@ def segment(
         _check_outputs(volume, output, evidence, report, force=force)
 
     source = read_source(volume, meaning, watch)
+    from ..engine.pointing import points_on
     from ..engine.volume import SliceStack
 
     stack = SliceStack(source.volume, settings.axis)
     searched = slices_of(stack, limits)
-    check_points(asked, stack, searched)
+    for prompt in asked:
+        points_on(stack, prompt, searched)  # a bad one is told before the models are loaded
     session = open_session(source, chain.clip, chain.sam, chain.device, settings, watch)
     outcome = run_prompts(session, source, asked, searched, console, watch)
     results, node = outcome.results, outcome.segmentation_node

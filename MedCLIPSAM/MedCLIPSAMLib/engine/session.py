@@ -19,6 +19,7 @@ from .localize import binarizer
 from .locating import Locator, each_counts
 from .looking import Looker, Viewer, memory_budget
 from .masking import Masker
+from .pointing import points_on
 from .presence import HIGH, present, score
 from .prompt import Prompt
 from .sam.base import PromptableSegmenter
@@ -340,18 +341,8 @@ class Session:
         )
 
     def _points(self, prompt: Prompt, indices: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Positive and negative points, each (n, 3) float slice, row, column; all on ``indices``, if given."""
-        sides = ([point.ras for point in prompt.points if point.positive is side] for side in (True, False))
-        positive, negative = (self.stack.ras_to_slice(np.array(side, float).reshape(-1, 3)) for side in sides)
-        shape = np.array(self.stack.array.shape)
-        for point in np.rint(np.concatenate([positive, negative])):
-            if ((point < 0) | (point >= shape)).any():
-                raise InputError(f"A point of the prompt {prompt.name!r} is outside of the volume; move or remove it.")
-            if indices is not None and int(point[0]) not in indices:
-                raise InputError(
-                    f"A point of the prompt {prompt.name!r} is on slice {int(point[0])}, which is not searched; "
-                    "choose slices with it."
-                )
+        """As `points_on`; the positive ones are where the models see them."""
+        positive, negative = points_on(self.stack, prompt, indices)
         seen = self._viewer.frame.points_to_frame(positive[:, :0:-1], 1)
         if (np.abs(seen) > 0.5).any():
             raise InputError(
