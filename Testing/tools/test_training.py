@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from quickstart.augment import draw, move_aorta
+from quickstart.augment import add_effusion, draw, move_aorta
 from quickstart.descriptions import DOES, describe, describe_elsewhere
 from quickstart.losses import bottleneck_noise, pooled_loss
 from quickstart.terms import LABEL_INDEX, LABELS, TERM_INDEX, TERMS, membership, settled
@@ -64,6 +64,23 @@ def test_the_aorta_is_drawn_in_front_of_the_spine_and_left_of_it(trunk):
     assert left.min() < -10
     assert left.max() > 15
     assert back.max() > 15
+
+
+def test_an_effusion_fills_the_back_of_one_lung_only():
+    torch.manual_seed(0)
+    labels = torch.full((64, 64), LABEL_INDEX["soft"])
+    labels[10:50, 5:25], labels[10:50, 40:60] = LABEL_INDEX["lung_right"], LABEL_INDEX["lung_left"]
+    image = torch.where(labels == LABEL_INDEX["soft"], 40.0, -800.0)[None, None]
+    filled, found = add_effusion(image, labels, 15.0, 0.8)
+    wet = (found == LABEL_INDEX["other"]).nonzero()
+    assert len(wet) > 100
+    assert wet[:, 0].max() == 49
+    assert (wet[:, 1] < 25).all() or (wet[:, 1] >= 40).all()
+    assert abs(filled[0, 0][found == LABEL_INDEX["other"]].median() - 15) < 1
+    assert (filled[0, 0][found == LABEL_INDEX["lung_left"]].median()) == -800
+    unchanged, same = add_effusion(torch.zeros(1, 1, 64, 64), torch.zeros(64, 64, dtype=torch.long), 15.0, 0.8)
+    assert not unchanged.any()
+    assert not same.any()
 
 
 def test_wordings_kept_for_the_report_are_never_written():

@@ -142,7 +142,7 @@ def _recolour_ct(image: Tensor, labels: Tensor, soft: float, chest: bool) -> Ten
         table[label] += enhancement * uniform(0.2, 0.8)
     for label in VESSELS:
         table[label] += -uniform(0, 380) if chest and chance(0.7) else enhancement * uniform(0.8, 1.8)
-    if not chest and chance(0.15):  # arterial phase
+    if not chest and chance(0.3):  # arterial phase
         table[LABEL_INDEX["aorta"]] += uniform(80, 300)
     for label in KIDNEYS:
         table[label] += max(enhancement, 0) * uniform(0, 1.0)
@@ -222,6 +222,19 @@ def move_aorta(image: Tensor, labels: Tensor, millimetres: float) -> tuple[Tenso
     disc = disc * (bones < 0.5)
     image = image * (1 - disc) + (level + torch.randn_like(image) * 0.5 * spread) * disc
     return image, torch.where(disc > 0.5, torch.tensor(LABEL_INDEX["aorta"]), labels)
+
+
+def add_effusion(image: Tensor, labels: Tensor, fluid: float, soft: float) -> tuple[Tensor, Tensor]:
+    """Fills the back of a lung with fluid: it lies beside liver and spleen, looks much like them, and is neither."""
+    lung = random.choice([labels == label for label in LUNGS])
+    rows = lung.nonzero()[:, 0]
+    if len(rows) < 30:
+        return image, labels
+    depth, _ = mesh(len(labels))
+    wet = lung & ((depth + 0.5) * len(labels) > rows.float().quantile(uniform(0, 0.8)))
+    mask = (blur(wet.float()[None, None], soft) * 2).clamp(0, 1)
+    image = image * (1 - mask) + fluid * mask
+    return image, torch.where(wet, torch.tensor(OTHER), labels)
 
 
 def _arms_and_table(image: Tensor, labels: Tensor, millimetres: float) -> tuple[Tensor, Tensor]:
@@ -314,6 +327,9 @@ def draw(volume: TrainingVolume, size: int) -> dict[str, Tensor]:
         image, labels = move_aorta(image, labels, millimetres)
     if chance(0.35):
         image, labels = _erase(image, labels, volume, soft, ct and not synthetic)
+    if chance(0.2):
+        fluid = uniform(-10, 40) if ct and not synthetic else uniform(0.1, 0.9)
+        image, labels = add_effusion(image, labels, fluid, soft)
     if ct and not synthetic:
         if whole and "head" not in volume.globals and chance(0.4):
             image, labels = _arms_and_table(image, labels, millimetres)

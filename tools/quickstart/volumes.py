@@ -266,7 +266,7 @@ def load_chest(folder: Path) -> list[TrainingVolume]:
     dome = _known(*both, *CHEST, *absent)
     chest = _known(*both, *CHEST, *absent, "liver", "spleen", "stomach", "pancreas", "duodenum", "small bowel")
     return [
-        finish("dome", image[15:56], labels[15:56], spacing, "ct", ("ct", "chest"), dome, 1.5, False),
+        finish("dome", image[15:56], labels[15:56], spacing, "ct", ("ct", "chest"), dome, 2.5, False),
         finish("chest", image[50:140], labels[50:140], spacing, "ct", ("ct", "chest"), chest, 1.5, False),
     ]
 
