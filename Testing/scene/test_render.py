@@ -45,6 +45,18 @@ def red(picture: np.ndarray) -> np.ndarray:
     return picture[..., 0].astype(int) - picture[..., 1] > 30
 
 
+def test_a_pale_segment_is_outlined_in_a_strong_colour_and_keeps_its_own(nodes: tuple[Any, Any], tmp_path: Path):
+    display, segmentation = nodes[1].GetDisplayNode(), nodes[1].GetSegmentation()
+    name = segmentation.GetNthSegmentID(0)
+    segmentation.GetSegment(name).SetColor(0.98, 0.98, 0.88)  # Slicer's brain
+    before = display.GetSliceIntersectionThickness()
+    path = render_slices(*nodes, "axial", [30], tmp_path / "picture.png", size=SIZE)
+    picture = np.asarray(Image.open(path)).astype(int)
+    assert (picture[..., 0] - picture[..., 2] > 150).sum() > 0.3 * SIZE * 4
+    assert display.GetSegmentColor(name) == pytest.approx((0.98, 0.98, 0.88))
+    assert display.GetSliceIntersectionThickness() == before
+
+
 @pytest.mark.parametrize("axis", ["axial", "coronal", "sagittal", "acquisition"])
 def test_slices_as_radiologists_see_them(nodes: tuple[Any, Any], axis: Any, tmp_path: Path):
     """Right and anterior are at the left, superior and (axial) anterior at the top."""

@@ -102,8 +102,8 @@ def single_slices(folder: Path) -> list[Case]:
     """
     cases = []
     for name, window, axes in (
-        ("amos_0004_75", (140, 169), 0),
-        ("amos_0006_90", (140, 169), 0),
+        ("amos_0004_75", (148, 180), 0),
+        ("amos_0006_90", (142, 171), 0),
         ("s0114_111", (114, 162), (0, 1)),
     ):
         grey = np.flip(np.asarray(Image.open(folder / "slices" / "images" / f"{name}.png").convert("L")), axes)
