@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from quickstart.augment import add_effusion, draw, move_aorta
 from quickstart.descriptions import DOES, describe, describe_elsewhere
+from quickstart.findings import HELD_OUT as HELD_OUT_FINDINGS
+from quickstart.findings import write_finding
 from quickstart.losses import bottleneck_noise, pooled_loss
 from quickstart.terms import LABEL_INDEX, LABELS, TERM_INDEX, TERMS, membership, settled
 from quickstart.volumes import TrainingVolume, finish
@@ -98,6 +100,14 @@ def test_descriptions_say_something_about_each_organ():
         assert len({describe(name, rng) for _ in range(200)}) > 30
     assert not {describe_elsewhere(rng) for _ in range(500)} & {describe(n, rng) for n in DOES for _ in range(500)}
     assert all(write_unseen(rng).strip() for _ in range(500))
+
+
+def test_findings_are_never_texts_of_an_organ_nor_those_kept_for_the_report():
+    rng = random.Random(0)
+    findings = {write_finding(rng) for _ in range(20_000)}
+    assert {"hepatic cyst", "renal hilum", "left ventricle", "tumour of the liver"} <= findings
+    assert not findings & set(HELD_OUT_FINDINGS)
+    assert not findings & {text for term in TERMS for text in (*term.nouns, *term.phrases)}
 
 
 def test_pooled_loss_is_lowest_for_the_texts_of_what_is_visible():

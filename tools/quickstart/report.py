@@ -30,6 +30,7 @@ from MedCLIPSAMLib.engine.session import Session
 from MedCLIPSAMLib.engine.settings import Settings
 from MedCLIPSAMLib.engine.volume import Modality, Volume, Window
 
+from .findings import HELD_OUT as FINDINGS
 from .wordings import HELD_OUT
 
 console = Console(width=120)
@@ -139,6 +140,11 @@ def measure(case: Case, clip: ImageTextModel, segmenter: PromptableSegmenter) ->
         best = max(part.score for part in evidence.slices)
         table.add_row(f"{name} (absent)", "-", str(found), "0", f"highest {best:.2f}", str(voxels))
     console.print(table)
+    if "liver" in case.masks:
+        segments = [session.segment(Prompt(text, (text,))) for text in FINDINGS]
+        highest = [round(max(part.score for part in evidence.slices), 2) for evidence in segments]
+        voxels = [np.count_nonzero(evidence.mask) for evidence in segments]
+        console.print(f"{len(FINDINGS)} unseen findings: highest scores {highest}, voxels {voxels}")
     for name in ("liver", "spleen"):
         if name in case.masks:
             own = dice(session.segment(Prompt(name, (name,))).mask, case.masks[name])

@@ -81,7 +81,7 @@ REGIONS = (
         "liver",
         "liver",
         "liver; hepatic parenchyma; liver parenchyma; hepatic tissue; liver tissue; hepatic organ; whole liver;"
-        " hepar; right and left hepatic lobes; liver lobes; hepatic gland; hepatic lobe",
+        " hepar; right and left hepatic lobes; liver lobes; hepatic gland",
         "organ that makes bile; the bile producing organ; large organ in the right upper abdomen;"
         " large organ under the right diaphragm; the largest solid abdominal organ; hepatic; the biggest gland",
     ),

@@ -31,7 +31,7 @@ from .volumes import load_all
 from .wordings import write_text, write_unseen
 
 log = logging.getLogger("quickstart")
-UNSEEN_PER_STEP = 10
+UNSEEN_PER_STEP = 16
 CELLS_PER_STEP = 900  # of the dense map: the loss costs as much as the network otherwise
 # Share of the steps until which slices of this size are drawn: shapes first, then detail.
 PHASES = ((0.7, 128), (1.0, 192))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from .descriptions import DOES, describe, describe_elsewhere
+from .findings import write_finding
 from .terms import Term
 
 # Texts that no training image shows: the answer is "not here" everywhere.
@@ -115,10 +116,15 @@ def write_text(term: Term, rng: random.Random) -> str:
 
 
 def write_unseen(rng: random.Random) -> str:
-    """A text about nothing that the training images show: other anatomy, everyday words or random letters."""
-    if rng.random() < 0.2:
+    """A text about nothing that the training images show: findings, other anatomy, everyday words, random letters."""
+    kind = rng.random()
+    if kind < 0.15:
         return describe_elsewhere(rng)
-    letters = " ".join(_letters(rng) for _ in range(rng.randint(1, 3)))
-    noun = letters if rng.random() < 0.3 else rng.choice(UNSEEN_TEXTS)
+    if kind < 0.6:
+        noun = write_finding(rng)
+    elif kind < 0.72:
+        noun = " ".join(_letters(rng) for _ in range(rng.randint(1, 3)))
+    else:
+        noun = rng.choice(UNSEEN_TEXTS)
     text = rng.choice(TEMPLATES).replace("{modality}", rng.choice(MODALITIES)).replace("{plane}", rng.choice(PLANES))
     return text.format(noun)
