@@ -219,6 +219,8 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for result in results:
             found = sum(part.found for part in result.slices)
             text = _("{name}: found on {found} of {slices} slices.") if found else _("{name}: not found.")
+            if result.summary["taken_for"] == "":
+                text += " " + _("The model was not trained to find it.")
             # The segment may be "liver 2", beside one that the user has changed.
             name = parameters.segmentation.GetSegmentation().GetSegment(result.segment_id).GetName()
             texts.append(text.format(name=name, found=found, slices=len(result.slices)))

@@ -29,6 +29,7 @@ def test_preview(command, volume, tmp_path):
     assert ended.code == 0, ended.err
     assert "bright: found on slice 9" in ended.out
     assert "liver: not found on slice 9" in ended.out
+    assert "grey was not trained to find liver; it knows bright, white." in ended.out
     pixels = np.asarray(Image.open(picture).convert("RGB")).astype(int)
     green = (pixels == (0, 255, 0)).all(2)
     assert green.any(), "the outline of the mask"

@@ -39,6 +39,7 @@ def test_labels_lie_on_the_structure(command, volume, bar, tmp_path):
     assert dice(np.asarray(image.dataobj) == 1, bar) > 0.93
     assert json.loads((tmp_path / "out.labels.json").read_text()) == {"1": "bright"}
     assert "10 of 20 slices" in ended.out
+    assert "not trained" not in ended.out
     assert "saliency" in ended.out
     assert "together" in ended.out
 
@@ -47,6 +48,7 @@ def test_a_prompt_that_is_not_found_is_no_error(command, volume, tmp_path):
     ended = command("segment", volume, "-p", "hepar=liver", *WINDOW, "-o", tmp_path / "out.seg.nrrd")
     assert ended.code == 0
     assert "not found" in ended.out
+    assert "grey was not trained to find hepar; it knows bright, white." in ended.out
     header = sitk.ReadImage(tmp_path / "out.seg.nrrd")
     assert header.GetMetaData("Segment0_Name") == "hepar"
     assert "MedCLIPSAM.found:false" in header.GetMetaData("Segment0_Tags")
@@ -63,6 +65,8 @@ def test_json_is_all_of_stdout(command, volume, bar, tmp_path):
     assert (bright["name"], bright["found"], bright["slices_found"]) == ("bright", True, 10)
     assert bright["volume_ml"] == pytest.approx(bar.sum() * np.prod(SPACING) / 1000, rel=0.1)
     assert (liver["found"], liver["voxels"], liver["volume_ml"]) == (False, 0, 0)
+    assert (bright["taken_for"], liver["taken_for"]) == ("bright", "")
+    assert account["vocabulary"] == ["bright", "white"]
     assert account["models"]["clip"]["sha256"] == GreyClip.checksum
     assert account["settings"]["window"] == {"low": 0, "high": 255}
     assert account["output"] == [str(output)]

@@ -10,10 +10,11 @@ import torch
 from torch.nn import functional as F
 
 from MedCLIPSAMLib.engine.clip.base import Recommendation
+from MedCLIPSAMLib.engine.clip.vocabulary import Vocabulary
 
 
 class GreyClip:
-    """Sees grey levels: the text "bright" means 140 to 230, "white" more; every other text means nothing.
+    """Sees grey levels: the text "bright" means 140 to 230, "white" more; it was taught no other text.
 
     One feature axis for each; cells are 2 x 2 pixels of a 192 x 192 picture.
     """
@@ -31,7 +32,8 @@ class GreyClip:
 
     def __init__(self) -> None:
         self.looked = 0
-        self.anchors = {text: frozenset({text}) for text in ("bright", "white", "nothing")}
+        parts = {text: frozenset({text}) for text in ("bright", "white")}
+        self.vocabulary = Vocabulary(parts, self.encode_text(list(parts)))
 
     def encode_text(self, texts):
         axis = {"bright": 0, "white": 1}

@@ -73,6 +73,28 @@ def test_looks_the_same_alone_and_in_a_batch(model, head):
     assert torch.allclose(alone.float().norm(dim=-1), torch.ones(()), atol=1e-2)
 
 
+@pytest.mark.parametrize(
+    ("text", "term"),
+    [
+        ("hepatic parenchyma", "liver"),
+        ("find the kidneys on this CT", "kidney"),
+        ("the gland that produces bile", "liver"),
+        ("carburettor", None),
+        ("meniscus of the knee", None),
+        ("xqzzy", None),
+    ],
+)
+def test_says_which_of_its_terms_a_text_means(model, text, term):
+    assert model.vocabulary.meaning(TextQuery.encode(model, [text]).target) == term
+
+
+def test_weighs_a_text_against_what_shares_no_part_with_it(model):
+    terms, vocabulary = list(model.vocabulary.terms), model.vocabulary
+    rivals = vocabulary.rivals(TextQuery.encode(model, ["left kidney"]).target)
+    assert len(rivals) == len(terms) - 2  # neither itself nor the kidneys
+    assert len(vocabulary.rivals(TextQuery.encode(model, ["carburettor"]).target)) == len(terms)
+
+
 def test_takes_any_text(model):
     texts = ["brain", "BRAIN", "the brain, please!", "\N{BRAIN}", "x" * 300, "мозг"]
     features = model.encode_text(texts)

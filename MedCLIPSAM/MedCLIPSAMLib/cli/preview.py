@@ -13,7 +13,7 @@ from .chain import open_session, read_source
 from .console import stderr, stdout
 from .files import check_apart, check_file, new_file
 from .progress import Stopwatch
-from .report import stage_line
+from .report import stage_line, unknown_line
 from .request import saliency_of, slices_of
 
 
@@ -47,11 +47,13 @@ def preview(
     from .evidence import heat_of
     from .pictures import SlicePicture, draw_panels
 
-    pictures, lines = [], []
+    pictures, lines, unknown = [], [], []
     for item in asked:
         with watch.stage("chain", f"Looking for {item.name}"):
             seen = session.preview(slice_number, item)
         verdict = "found" if seen.found else "not found"
+        if seen.taken_for == "":
+            unknown.append(item.name)
         lines.append(f"{item.name}: {verdict} on slice {slice_number}, score {seen.score:.2f}")
         pictures.append(
             SlicePicture(
@@ -63,6 +65,8 @@ def preview(
                 f"{item.name}: {verdict}, {seen.score:.2f}",
             )
         )
+    if unknown and session.clip.vocabulary:
+        lines.append(unknown_line(unknown, session.clip.name, session.clip.vocabulary.terms))
     with watch.stage("drawing", f"Drawing {output.name}"), new_file(output) as unfinished:
         draw_panels(pictures, unfinished)
     if not quiet:

@@ -59,6 +59,7 @@ def make_report(
             role: {"name": model.name, "sha256": model.checksum, "device": str(model.device)}
             for role, model in (("clip", session.clip), ("segmenter", session.segmenter))
         },
+        "vocabulary": session.clip.vocabulary and list(session.clip.vocabulary.terms),
         "settings": session.settings.as_dict(),
         "window": [session.window.low, session.window.high],
         "prompts": prompts,
@@ -85,9 +86,17 @@ def print_results(report: Mapping[str, Any], console: Console) -> None:
             f"{sum(prompt['seconds'].values()):.1f}",
         )
     console.print(table)
+    unknown = [prompt["name"] for prompt in report["prompts"] if prompt["taken_for"] == ""]
+    if unknown:
+        console.print(unknown_line(unknown, report["models"]["clip"]["name"], report["vocabulary"]), soft_wrap=True)
     console.print(stage_line(report["seconds"]), soft_wrap=True)
     for path in report["output"]:
         console.print(Text(f"Written: {path}"), soft_wrap=True)
+
+
+def unknown_line(prompts: Sequence[str], model: str, vocabulary: Sequence[str]) -> Text:
+    """What the model was never taught, and what it was."""
+    return Text(f"{model} was not trained to find {', '.join(prompts)}; it knows {', '.join(vocabulary)}.")
 
 
 def stage_line(seconds: Mapping[str, float]) -> Text:

@@ -34,6 +34,8 @@ class SliceEvidence:
         boxes: (B, 4) float x0, y0, x1, y1 of its edges; 0 is the left edge of the first pixel, 1 its right.
         mask: (H, W) bool.
         segmenter_scores: (B,) what the segmenter thinks of its mask for each box.
+        taken_for: the term of the model's vocabulary that the prompt means, "" if it is near none: the model was not
+            trained to find it. None for a model without a vocabulary.
         edited: a person changed boxes or points.
         seconds: time by stage.
     """
@@ -47,6 +49,7 @@ class SliceEvidence:
     boxes: np.ndarray
     mask: np.ndarray
     segmenter_scores: np.ndarray
+    taken_for: str | None
     edited: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -79,6 +82,7 @@ class SegmentEvidence:
     Attributes:
         mask: (K, J, I) bool, in the order of the volume's array.
         slices: one summary for each slice of the run.
+        taken_for: as in `SliceEvidence`.
         saliency_method, localizer: what was used.
         seconds: time by stage.
     """
@@ -86,6 +90,7 @@ class SegmentEvidence:
     name: str
     mask: np.ndarray
     slices: tuple[SliceSummary, ...]
+    taken_for: str | None
     saliency_method: str
     localizer: str
     seconds: dict[str, float]
@@ -100,6 +105,7 @@ class SegmentEvidence:
         """JSON-ready account of the run, without the mask."""
         return {
             "name": self.name,
+            "taken_for": self.taken_for,
             "found": self.found,
             "slices_found": sum(part.found for part in self.slices),
             "slices_searched": len(self.slices),

@@ -71,6 +71,11 @@ class Looker:
             self._queries[key] = TextQuery.encode(self.model, *key)
         return self._queries[key]
 
+    def meaning(self, prompt: Prompt) -> str | None:
+        """The term of the vocabulary that the prompt means, "" if it is near none; None if the model has no list."""
+        vocabulary = self.model.vocabulary
+        return None if vocabulary is None else vocabulary.meaning(self.query(prompt).target) or ""
+
     def look(
         self, prompt: Prompt, indices: Sequence[int], cancelled: Callable[[], bool] | None = None
     ) -> tuple[SaliencyBatch, list[dict[str, float]]]:

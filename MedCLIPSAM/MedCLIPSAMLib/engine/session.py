@@ -144,7 +144,17 @@ class Session:
             mask, scores = self._masker.mask(index, boxes, coarse, prompt, positive, negative, trusted)
         found = bool(mask.any())
         return SliceEvidence(
-            index, saliency, self._viewer.frame, value, clues[0], found, boxes, mask, scores, seconds=seconds
+            index,
+            saliency,
+            self._viewer.frame,
+            value,
+            clues[0],
+            found,
+            boxes,
+            mask,
+            scores,
+            self._looker.meaning(prompt),
+            seconds=seconds,
         )
 
     def edit(
@@ -335,6 +345,7 @@ class Session:
             run.prompt.name,
             self.stack.restore(whole),
             tuple(summaries),
+            self._looker.meaning(run.prompt),
             self._looker.method.name,
             self._binarize.name,
             run.seconds,

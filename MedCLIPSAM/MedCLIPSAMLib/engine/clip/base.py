@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from .vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class ImageTextModel(Protocol):
     recommended: Recommendation
     device: torch.device
 
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The terms it was trained with, if they are few enough to be listed."""
+        ...
+
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """T texts -> (T, D) float32, not normalised."""
         ...
@@ -70,12 +77,14 @@ class DenseImageTextModel(ImageTextModel, Protocol):
 
     Attributes:
         dense_grid: cells per side.
-        anchors: texts that the model was trained with, each with the parts of the body it covers; a text is weighed
-            against the anchors that share no part with the anchor nearest to it.
     """
 
     dense_grid: int
-    anchors: Mapping[str, frozenset[str]]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The terms it was trained with; a text is weighed against them."""
+        ...
 
     def look(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, 1 + dense_grid^2, D) float16 of length 1: the class token, then the cells."""

@@ -53,6 +53,7 @@ class DualEncoder:
         self.grid = vision.grid
         self.recommended = Recommendation("m2ib", _layer_at_published_depth(vision.block_count), PUBLISHED.beta)
         self.device = device
+        self.vocabulary = None
         self._vision = vision
         self._text = text
         self._tokenize = tokenize

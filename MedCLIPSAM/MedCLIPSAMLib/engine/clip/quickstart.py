@@ -17,6 +17,7 @@ from ..resources import resource
 from ..weights import read_state_dict, sha256
 from .base import Recommendation
 from .quickstart_net import QuickStartConfig, QuickStartNet
+from .vocabulary import Vocabulary
 
 _BETA = 3.0  # of M2IB: of 0.1, 1, 3 and 10 the one at which its map depends most on the text
 WEIGHTS, CONFIG, TOKENIZER, ANCHORS = "model.safetensors", "config.json", "tokenizer.json", "anchors.json"
@@ -42,7 +43,7 @@ class QuickStart:
         try:
             config = QuickStartConfig(**json.loads((folder / CONFIG).read_text("utf-8")))
             anchors = json.loads((folder / ANCHORS).read_text("utf-8"))
-            self.anchors = {text: frozenset(parts) for text, parts in anchors.items()}
+            parts = {text: frozenset(covered) for text, covered in anchors.items()}
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
             net = QuickStartNet(config)
             net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
@@ -59,6 +60,7 @@ class QuickStart:
         self.block_count = config.blocks
         self.token_width = config.width
         self.recommended = Recommendation("dense", config.bottleneck, _BETA)
+        self.vocabulary = Vocabulary(parts, self.encode_text(list(parts)))
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """T texts -> (T, D), not normalised; of a long text the first 32 tokens count."""

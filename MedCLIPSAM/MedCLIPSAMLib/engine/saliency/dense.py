@@ -16,7 +16,6 @@ from .base import SaliencyBatch, SaliencyMethod, TextQuery
 
 _SHARPNESS = 15.0  # the factor of cosines in the softmax that the model was trained with
 _NOTHING = 3.0  # the logit of "none of these texts" in that softmax
-_SAME = 0.6  # an anchor less near to the target than this is not what the target means
 _PEAK_CELLS = 8  # the smallest organ that the model was trained to report has about this many cells
 
 
@@ -24,16 +23,13 @@ class Dense(SaliencyMethod):
     """Probability that a cell shows what the text says, and not what any rival text says.
 
     The map is the geometric mean of two answers the model was trained for: the sigmoid "does this cell show it?"
-    and the share of the text in a softmax over the rivals (contrast wordings and the model's anchors) and
+    and the share of the text in a softmax over the rivals (contrast wordings and the model's other terms) and
     "nothing of these". It is not stretched: a map of an absent organ is low everywhere.
     """
 
     name: ClassVar[str] = "dense"
     localizer: ClassVar[str] = "kmeans"
     absolute: ClassVar[bool] = True
-
-    def __init__(self) -> None:
-        self._anchors: tuple[ImageTextModel, Tensor] | None = None
 
     def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, 1 + cells, D); InputError if the model's cells are not aligned with texts."""
@@ -55,7 +51,7 @@ class Dense(SaliencyMethod):
     ) -> SaliencyBatch:
         """(N, 1 + cells, D) -> maps of probabilities; ``information`` is the area in cells."""
         dense = cast(DenseImageTextModel, model)
-        rivals = self._rivals(dense, query)
+        rivals = torch.cat([query.contrast, dense.vocabulary.rivals(query.target)])
         maps, presence = [], []
         for features in prepared:  # one at a time: half precision is kept, float32 is computed
             if cancelled is not None and cancelled():
@@ -71,14 +67,3 @@ class Dense(SaliencyMethod):
         side = math.isqrt(cells.shape[1])
         enlarged = F.interpolate(cells.view(-1, 1, side, side), (model.image_size,) * 2, mode="bilinear")
         return SaliencyBatch(enlarged[:, 0], cells.sum(1), (peak * torch.stack(presence)).sqrt())
-
-    def _rivals(self, model: DenseImageTextModel, query: TextQuery) -> Tensor:
-        """(R, D) of length 1: the contrast wordings, and the anchors that mean another part of the body."""
-        if self._anchors is None or self._anchors[0] is not model:
-            self._anchors = (model, F.normalize(model.encode_text(list(model.anchors)), dim=1))
-        anchors, parts = self._anchors[1], list(model.anchors.values())
-        nearness = anchors @ query.target
-        nearest = int(nearness.argmax())
-        meant = parts[nearest] if nearness[nearest] > _SAME else frozenset()
-        others = [number for number, covered in enumerate(parts) if not covered & meant]
-        return torch.cat([query.contrast, anchors[others]])
