@@ -25,6 +25,7 @@ from MedCLIPSAMLib.engine.clip.quickstart_net import QuickStartConfig, QuickStar
 
 from .augment import Slices
 from .losses import bottleneck_noise, dense_losses, pooled_loss, presence_loss
+from .polish import polish_text
 from .terms import REGION_COUNT, REGIONS, TERMS, membership, settled
 from .text import encode, train_tokenizer, with_dropout
 from .volumes import load_all
@@ -128,12 +129,13 @@ def train(
         "/usr/share/doc/invesalius-examples/examples"
     ),
     steps: Annotated[int, typer.Option(help="Length of the training.")] = 8000,
+    text_steps: Annotated[int, typer.Option(help="Steps of the text tower alone afterwards.")] = 3000,
     batch_size: Annotated[int, typer.Option(help="Slices per process and step.")] = 16,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1.2e-3,
     seed: int = 0,
     initial: Annotated[Path | None, typer.Option(help="Folder of a model to go on from.")] = None,
 ) -> None:
-    """Trains for ``steps`` and writes the averaged weights."""
+    """Trains for ``steps``, then the text tower for ``text_steps``, and writes the averaged weights."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo")
     rank, processes = torch.distributed.get_rank(), torch.distributed.get_world_size()
@@ -199,7 +201,9 @@ def train(
             if rank == 0:
                 save(cast(QuickStartNet, average.module), out)
     if rank == 0:
-        save(cast(QuickStartNet, average.module), out)
+        final = cast(QuickStartNet, average.module)
+        polish_text(final, split, text_steps, seed)
+        save(final, out)
     torch.distributed.destroy_process_group()
 
 

@@ -106,6 +106,10 @@ def write_text(term: Term, rng: random.Random) -> str:
         template = rng.choice(TEMPLATES)
         template = template.replace("{modality}", rng.choice(MODALITIES)).replace("{plane}", rng.choice(PLANES))
         text = template.format(rng.choice(term.nouns[:2] if rng.random() < 0.4 else term.nouns))
+    return _with_fillers(text, rng)
+
+
+def _with_fillers(text: str, rng: random.Random) -> str:
     words = text.split()
     if rng.random() < 0.3:
         for _ in range(rng.randint(1, 4)):
@@ -127,4 +131,4 @@ def write_unseen(rng: random.Random) -> str:
     else:
         noun = rng.choice(UNSEEN_TEXTS)
     text = rng.choice(TEMPLATES).replace("{modality}", rng.choice(MODALITIES)).replace("{plane}", rng.choice(PLANES))
-    return text.format(noun)
+    return _with_fillers(text.format(noun), rng)
