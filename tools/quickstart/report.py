@@ -143,7 +143,7 @@ def measure(case: Case, clip: ImageTextModel, segmenter: PromptableSegmenter) ->
     if "liver" in case.masks:
         segments = [session.segment(Prompt(text, (text,))) for text in FINDINGS]
         highest = [round(max(part.score for part in evidence.slices), 2) for evidence in segments]
-        voxels = [np.count_nonzero(evidence.mask) for evidence in segments]
+        voxels = [int(np.count_nonzero(evidence.mask)) for evidence in segments]
         console.print(f"{len(FINDINGS)} unseen findings: highest scores {highest}, voxels {voxels}")
     for name in ("liver", "spleen"):
         if name in case.masks:
