@@ -82,6 +82,8 @@ def test_looks_the_same_alone_and_in_a_batch(model, head):
         ("carburettor", None),
         ("meniscus of the knee", None),
         ("xqzzy", None),
+        ("cancer of the liver", None),
+        ("stone in the kidney", None),
     ],
 )
 def test_says_which_of_its_terms_a_text_means(model, text, term):

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
 from torch.nn import functional as F
 
+from MedCLIPSAMLib.engine.clip.quickstart_net import QuickStartConfig, QuickStartNet
+from MedCLIPSAMLib.engine.resources import resource
 from quickstart.augment import add_effusion, draw, move_aorta
 from quickstart.descriptions import DOES, describe, describe_elsewhere
 from quickstart.findings import HELD_OUT as HELD_OUT_FINDINGS
 from quickstart.findings import write_finding
 from quickstart.losses import bottleneck_noise, pooled_loss
+from quickstart.polish import polish_text
 from quickstart.terms import LABEL_INDEX, LABELS, TERM_INDEX, TERMS, membership, settled
+from quickstart.text import encode
 from quickstart.volumes import TrainingVolume, finish
 from quickstart.wordings import HELD_OUT, write_text, write_unseen
 
@@ -108,6 +115,29 @@ def test_findings_are_never_texts_of_an_organ_nor_those_kept_for_the_report():
     assert {"hepatic cyst", "renal hilum", "left ventricle", "tumour of the liver"} <= findings
     assert not findings & set(HELD_OUT_FINDINGS)
     assert not findings & {text for term in TERMS for text in (*term.nouns, *term.phrases)}
+
+
+def test_the_text_tower_alone_learns_to_tell_findings_from_their_organ():
+    folder = resource("QuickStart")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    net = QuickStartNet(QuickStartConfig(**json.loads((folder / "config.json").read_text())))
+    net.load_state_dict({name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()})
+    image = {name: tensor.clone() for name, tensor in net.image.state_dict().items()}
+    torch.manual_seed(0)
+    with torch.no_grad():  # forgets some of what it knew
+        net.text.weigh.weight.mul_(0.3)
+        net.text.tokens.weight.add_(torch.randn_like(net.text.tokens.weight), alpha=0.3)
+
+    @torch.no_grad()
+    def likeness(*texts: str) -> float:
+        liver, *others = F.normalize(net.text(encode(tokenizer, ["liver", *texts], 32)), dim=1)
+        return max(float(liver @ other) for other in others)
+
+    before = likeness("liver cyst", "liver abscess")
+    polish_text(net, tokenizer, 30, seed=0, rate=1e-3)
+    assert likeness("liver cyst", "liver abscess") < before - 0.15
+    assert likeness("hepatic parenchyma") > 0.9
+    assert all(torch.equal(tensor, image[name]) for name, tensor in net.image.state_dict().items())
 
 
 def test_pooled_loss_is_lowest_for_the_texts_of_what_is_visible():
