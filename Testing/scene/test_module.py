@@ -115,6 +115,11 @@ def test_another_volume_gets_a_segmentation_of_its_own(panel, node):
     np.testing.assert_array_equal(slicer.util.arrayFromSegmentBinaryLabelmap(first, segment_id, node), before)
 
 
+def test_the_panel_tells_that_the_model_was_not_trained_with_a_prompt(panel, node):
+    panel._parameters.volume, panel._parameters.prompt = node, "liver"
+    assert panel.segment() == "liver: not found. The model was not trained to find it."
+
+
 def test_the_panel_tells_where_the_result_is_beside_a_changed_segment(panel, node):
     panel._parameters.volume = node
     panel.segment()

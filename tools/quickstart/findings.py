@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import random
 
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(" ".join(part.split()) for part in text.split(";"))
-
+from .terms import listed
 
 # Noun and adjective of the organs that a finding is put into.
 ORGANS = (
@@ -33,7 +30,7 @@ ORGANS = (
     ("brain", "cerebral"),
     ("skull", "cranial"),
 )
-LESIONS = _listed(
+LESIONS = listed(
     """
     tumour; tumor; tumours; tumors; cancer; carcinoma; metastasis; metastases; lesion; lesions; focal lesion; mass;
     cyst; cysts; abscess; nodule; nodules; haematoma; hematoma; infarct; infarction; laceration; calcification;
@@ -43,7 +40,7 @@ LESIONS = _listed(
     """
 )
 PARTS = ("artery", "arteries", "nerve", "duct", "ligament", "hilum", "capsule", "lymph node", "lymph nodes", "vessels")
-OTHERS = _listed(
+OTHERS = listed(
     """
     left lobe of the liver; right lobe of the liver; left hepatic lobe; right hepatic lobe; caudate lobe;
     quadrate lobe; liver segment 4; segment vii of the liver; hepatic vein; hepatic veins; bile duct;

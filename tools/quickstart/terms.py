@@ -71,9 +71,13 @@ class Term:
     exclusive: bool = True
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """The parts of "one; two words; three", wherever their lines break."""
+    return tuple(" ".join(part.split()) for part in text.split(";") if part.strip())
+
+
 def _term(name: str, labels: str, nouns: str, phrases: str = "", exclusive: bool = True) -> Term:
-    split = lambda text: tuple(part.strip() for part in text.split(";") if part.strip())  # noqa: E731
-    return Term(name, tuple(labels.split()), split(nouns), split(phrases), exclusive)
+    return Term(name, tuple(labels.split()), listed(nouns), listed(phrases), exclusive)
 
 
 REGIONS = (

@@ -6,7 +6,7 @@ import random
 
 from .descriptions import DOES, describe, describe_elsewhere
 from .findings import write_finding
-from .terms import Term
+from .terms import Term, listed
 
 # Texts that no training image shows: the answer is "not here" everywhere.
 UNSEEN = (
@@ -18,7 +18,7 @@ UNSEEN = (
     " cartilage of the knee; ligament; tendon; wrist; hand; finger; foot; ankle; elbow; ear; nose; sinus; tongue;"
     " parotid gland; larynx; vocal cords; appendix; hernia; wall; window; computer; river; mountain; music"
 )
-UNSEEN_TEXTS = tuple(text.strip() for text in UNSEEN.split(";"))
+UNSEEN_TEXTS = listed(UNSEEN)
 
 TEMPLATES = tuple(
     line.strip()
@@ -103,10 +103,14 @@ def write_text(term: Term, rng: random.Random) -> str:
         if rng.random() < 0.3:
             text = "the " + text.removeprefix("the ")
     else:
-        template = rng.choice(TEMPLATES)
-        template = template.replace("{modality}", rng.choice(MODALITIES)).replace("{plane}", rng.choice(PLANES))
-        text = template.format(rng.choice(term.nouns[:2] if rng.random() < 0.4 else term.nouns))
+        text = _in_template(rng.choice(term.nouns[:2] if rng.random() < 0.4 else term.nouns), rng)
     return _with_fillers(text, rng)
+
+
+def _in_template(noun: str, rng: random.Random) -> str:
+    template = rng.choice(TEMPLATES)
+    template = template.replace("{modality}", rng.choice(MODALITIES)).replace("{plane}", rng.choice(PLANES))
+    return template.format(noun)
 
 
 def _with_fillers(text: str, rng: random.Random) -> str:
@@ -130,5 +134,4 @@ def write_unseen(rng: random.Random) -> str:
         noun = " ".join(_letters(rng) for _ in range(rng.randint(1, 3)))
     else:
         noun = rng.choice(UNSEEN_TEXTS)
-    text = rng.choice(TEMPLATES).replace("{modality}", rng.choice(MODALITIES)).replace("{plane}", rng.choice(PLANES))
-    return _with_fillers(text.format(noun), rng)
+    return _with_fillers(_in_template(noun, rng), rng)

@@ -25,7 +25,7 @@ def points_on(stack: SliceStack, prompt: Prompt, slices: Container[int] | None =
     for point in prompt.points:
         (place,) = stack.ras_to_slice(np.array([point.ras]))
         nearest = np.rint(place).astype(int)
-        name = "=".join([prompt.name, ",".join(f"{value:g}" for value in point.ras)])
+        name = f"{prompt.name}={','.join(f'{value:g}' for value in point.ras)}"
         if ((nearest < 0) | (nearest >= shape)).any():
             raise InputError(f"The point {name} (R,A,S in mm) is outside of {stack.volume.name}; give one in it.")
         if slices is not None and nearest[0] not in slices:
