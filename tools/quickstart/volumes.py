@@ -239,7 +239,7 @@ def load_abdomen(folder: Path) -> list[TrainingVolume]:
         "ct",
         ("ct", "abdomen"),
         _known(*always, "abdomen", "pelvis"),
-        0.7,
+        1.5,
         False,
     )
     pelvis = finish(
@@ -250,7 +250,7 @@ def load_abdomen(folder: Path) -> list[TrainingVolume]:
         "ct",
         ("ct", "pelvis"),
         _known(*always, *UPPER_ABDOMEN, "rib", "pelvis"),
-        1.5,
+        4.0,
         False,
     )
     return [upper, below, pelvis]
