@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from MedCLIPSAMLib.engine.clip.base import Recommendation
 from MedCLIPSAMLib.engine.clip.vocabulary import Vocabulary
+from MedCLIPSAMLib.engine.sam.base import ImageEmbeddings
 
 
 class GreyClip:
@@ -81,7 +82,7 @@ class GreySegmenter:
 
     def embed(self, rgb):
         self.embedded += len(rgb)
-        return SimpleNamespace(slice=lambda i: SimpleNamespace(picture=rgb[i, :, :, 0], nbytes=rgb[i].nbytes))
+        return ImageEmbeddings(torch.from_numpy(rgb[:, None, :, :, 0]).half(), rgb.shape[1:3])
 
     def decode(
         self,
@@ -91,7 +92,7 @@ class GreySegmenter:
         point_labels: Any = None,
         multimask: bool = False,
     ) -> Any:
-        picture = embedding.picture.astype(float)
+        picture = embedding.features[0, 0].numpy().astype(float)
         y, x = np.mgrid[: len(picture), : len(picture)]
         masks = []
         for n in range(len(boxes if boxes is not None else points)):

@@ -9,9 +9,11 @@ import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
+from timm.models.vision_transformer import VisionTransformer
 
 from MedCLIPSAMLib.engine.clip.dual import DualEncoder
 from MedCLIPSAMLib.engine.clip.registry import list_clips, load_clip
+from MedCLIPSAMLib.engine.clip.timm_tower import TimmTower
 from MedCLIPSAMLib.engine.errors import InputError, ModelError
 from MedCLIPSAMLib.engine.published import PUBLISHED
 from MedCLIPSAMLib.engine.weights import sha256
@@ -114,6 +116,16 @@ def test_the_image_tower_can_be_split_after_any_block(folders) -> None:
     for layer in (-1, 12):
         with pytest.raises(InputError, match="choose a block from 0 to 11"):
             model.tokens_after(pixels(), layer)
+
+
+@pytest.mark.parametrize("options", [{"qk_norm": True}, {"init_values": 0.3, "qkv_bias": False}])
+def test_the_last_block_may_be_of_another_kind(options) -> None:
+    torch.manual_seed(0)
+    trunk = VisionTransformer(img_size=32, patch_size=8, embed_dim=24, depth=3, num_heads=2, num_classes=0, **options)
+    tower = TimmTower(trunk, torch.nn.Linear(24, 10)).eval()
+    for layer in range(3):
+        tokens = tower.tokens_after(pixels(2, 32), layer)
+        assert_close(tower.features_after(tokens, layer), tower.head(trunk(pixels(2, 32))))
 
 
 def test_weights_are_frozen_but_gradients_pass_to_the_tokens(folders) -> None:

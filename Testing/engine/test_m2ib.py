@@ -129,7 +129,7 @@ def test_the_text_steers_the_map(model, pixels) -> None:
 
 
 def test_only_the_blocks_after_the_bottleneck_run_again(model, pixels) -> None:
-    method, query = M2IB(LAYER, steps=5), TextQuery.encode(model, ["liver"])
+    method, query = M2IB(LAYER, steps=5, batch=3), TextQuery.encode(model, ["liver"])
     tokens = method.prepare(model, pixels[:3])
     assert (model.prefixes, model.suffixes) == (1, 0)
     explained = method.explain(model, tokens, query)

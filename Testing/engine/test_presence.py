@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from MedCLIPSAMLib.engine.presence import present, score, slice_clues, unit
+from MedCLIPSAMLib.engine.presence import image_clues, map_clues, present, score, unit
 from MedCLIPSAMLib.engine.saliency import SaliencyBatch, TextQuery
 
 
@@ -41,8 +41,8 @@ def test_a_large_organ_is_present_although_its_map_is_not_concentrated():
     disc[50:137, 50:137] = 1  # 15 % of the picture, and nothing else
     target, neutral = torch.eye(2)
     batch = SaliencyBatch(disc[None], torch.ones(1))
-    (clues,) = slice_clues(batch, target[None], TextQuery(target, target[:0].reshape(0, 2)), neutral[None])
-    assert clues["concentration"] < 0.2
+    (clues,) = image_clues(target[None], TextQuery(target, target[:0].reshape(0, 2)), neutral[None])
+    assert map_clues(batch)[0]["concentration"] < 0.2
     assert present(np.array([score(clues)]), 5.0).tolist() == [True]
 
 
@@ -57,13 +57,13 @@ def test_clues_of_a_model_without_its_own_answer():
     even, peaked = torch.ones(8, 8), torch.zeros(8, 8)
     peaked[2, 2] = 1
     batch = SaliencyBatch(torch.stack([peaked, even, even]), torch.ones(3))
-    clues = slice_clues(batch, images, TextQuery(target, other[None]), neutral[None])
-    assert [round(clue["contrast"], 3) for clue in clues] == [1.0, 0.0, 0.5]
+    judged = image_clues(images, TextQuery(target, other[None]), neutral[None])
+    assert [round(clue["contrast"], 3) for clue in judged] == [1.0, 0.0, 0.5]
+    clues = map_clues(batch)
     assert [round(clue["concentration"], 3) for clue in clues] == [1.0, 0.0, 0.0]
     assert [clue["information"] for clue in clues] == [1.0, 1.0, 1.0]
 
 
 def test_a_models_own_answer_is_taken():
     batch = SaliencyBatch(torch.ones(2, 4, 4), torch.ones(2), torch.tensor([0.25, 0.75]))
-    clues = slice_clues(batch, torch.ones(2, 3), TextQuery(torch.ones(3), torch.ones(0, 3)), torch.ones(1, 3))
-    assert clues == [{"presence": 0.25}, {"presence": 0.75}]
+    assert map_clues(batch) == [{"presence": 0.25}, {"presence": 0.75}]

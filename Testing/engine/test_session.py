@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from MedCLIPSAMLib.engine.clip.base import Recommendation
 from MedCLIPSAMLib.engine.errors import Cancelled, InputError
 from MedCLIPSAMLib.engine.prompt import Point, Prompt
 from MedCLIPSAMLib.engine.session import Session
@@ -313,3 +314,66 @@ def test_an_edit_starts_from_the_preview_and_is_found_whatever_the_case_of_the_n
 def test_a_voting_that_does_not_exist_is_refused_at_once(scene):
     with pytest.raises(InputError, match="no voting 'loudest'"):
         session(scene[0], voting="loudest")
+
+
+class BlindClip(GreyClip):
+    """Its cells know no texts: M2IB has to find out what its features depend on."""
+
+    recommended = Recommendation("m2ib", 0, 0.1)
+
+    def __init__(self):
+        super().__init__()
+        self.vocabulary = None
+        self.bottlenecks = 0
+
+    def tokens_after(self, pixels, layer):
+        self.looked += len(pixels)
+        cells = self._cells(pixels).unflatten(1, (4, 24, 4, 24)).mean((2, 4)).flatten(1, 2)
+        return torch.cat([torch.zeros(len(pixels), 1, 3), cells], 1)
+
+    def features_after(self, tokens, layer):
+        self.bottlenecks += len(tokens)
+        return tokens[:, 1:].mean(1) * torch.tensor([30, 30, 1])
+
+
+def test_m2ib_runs_only_where_the_image_as_a_whole_says_that_the_structure_is(scene):
+    clip, reports = BlindClip(), []
+    evidence = session(scene[0], clip).segment(BRIGHT, progress=reports.append)
+    assert [part.index for part in evidence.slices if part.score > 0.5] == list(range(5, 15))
+    assert {report.stage: report.total for report in reports} == {"presence": 20, "saliency": 10, "mask": 10}
+    assert sorted(evidence.slices[0].clues) == ["contrast"]
+    assert sorted(evidence.slices[9].clues) == ["concentration", "contrast", "information"]
+    assert clip.looked == 20
+
+
+def test_m2ib_runs_on_every_slice_where_every_slice_gets_a_box(scene):
+    reports = []
+    evidence = session(scene[0], BlindClip(), slicewise=True).segment(BRIGHT, progress=reports.append)
+    assert {report.stage: report.total for report in reports} == {"saliency": 20, "mask": 20}
+    assert "information" in evidence.slices[0].clues
+
+
+def test_the_same_words_run_no_method_twice(scene):
+    clip = BlindClip()
+    chain = session(scene[0], clip, localize="otsu")
+    chain.segment(BRIGHT)
+    before = clip.bottlenecks
+    chain.segment(Prompt("again", ("bright",)))
+    chain.preview(9, BRIGHT)
+    assert clip.bottlenecks == before
+    chain.preview(9, Prompt("new", ("white",)))
+    assert clip.bottlenecks > before
+
+
+def test_results_do_not_depend_on_how_much_is_remembered(scene):
+    masks = []
+    for memory in (0, None):
+        chain = Session(scene[0], GreyClip(), GreySegmenter(), Settings(window=WINDOW), memory)
+        chain.segment(BRIGHT)
+        masks.append(chain.segment(BRIGHT).mask)
+    assert np.array_equal(*masks)
+
+
+def test_an_unknown_precision_is_refused(scene):
+    with pytest.raises(InputError, match="no precision 'half'"):
+        session(scene[0], precision="half")

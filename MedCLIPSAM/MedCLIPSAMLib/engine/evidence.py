@@ -12,7 +12,7 @@ from .volume import Frame
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: ``done`` of ``total`` slices of ``stage`` ("saliency" or "mask")."""
+    """How far a run is: ``done`` of ``total`` slices of ``stage`` ("presence", "saliency" or "mask")."""
 
     prompt: str
     stage: str
@@ -29,7 +29,7 @@ class SliceEvidence:
         saliency: (S, S) float32 on ``frame``; in 0..1, not stretched, for a method that knows absence.
         frame: where on the slice the saliency is.
         score: presence in 0..1, comparable between slices.
-        clues: evidence for it by name; see `presence.slice_clues`.
+        clues: evidence for it by name; see `presence.image_clues` and `presence.map_clues`.
         found: whether the structure is held to be on this slice.
         boxes: (B, 4) float x0, y0, x1, y1 of its edges; 0 is the left edge of the first pixel, 1 its right.
         mask: (H, W) bool.

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import cachetools
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
+from .cache import TensorCache, Tensors
 from .clip.base import ImageTextModel
 from .device import within_memory
 from .errors import InputError
-from .presence import NEUTRAL_TEXTS, slice_clues, unit
+from .precision import computing_in
+from .presence import NEUTRAL_TEXTS, image_clues, map_clues, unit
 from .prompt import Prompt
 from .saliency import SaliencyBatch, SaliencyMethod, TextQuery, saliency_method
 from .settings import Settings
 from .volume import Frame, SliceStack, Window, automatic_window
-
-_MEMORY_SHARE = 4  # the cache may take a quarter of what is free
-_SMALLEST_CACHE = 64 << 20
-
-
-def memory_budget() -> int:
-    """Bytes that a cache of a session may hold: a quarter of the memory free now."""
-    return max(psutil.virtual_memory().available // _MEMORY_SHARE, _SMALLEST_CACHE)
 
 
 class Viewer:
@@ -52,66 +44,101 @@ class Viewer:
 
 
 class Looker:
-    """Saliency and clues of prompts on slices; what does not depend on the prompt is computed once per slice."""
+    """Saliency and clues of prompts on slices, each computed once.
 
-    def __init__(self, viewer: Viewer, model: ImageTextModel, settings: Settings, budget: int) -> None:
+    Attributes:
+        at_once: slices that are best asked for together.
+    """
+
+    def __init__(
+        self, viewer: Viewer, model: ImageTextModel, settings: Settings, dtype: torch.dtype, cache: TensorCache
+    ) -> None:
         self.viewer = viewer
         self.model = model
         self.method = _method(model, settings)
-        self._prepared: cachetools.LRUCache[int, tuple[Tensor, Tensor]] = cachetools.LRUCache(
-            budget, getsizeof=lambda pair: sum(tensor.nbytes for tensor in pair)
-        )
+        self.at_once = self.method.at_once(model)
+        self._dtype = dtype
+        self._cache = cache
         self._queries: dict[tuple[tuple[str, ...], tuple[str, ...]], TextQuery] = {}
         self._neutral: Tensor | None = None
 
     def query(self, prompt: Prompt) -> TextQuery:
         """The prompt's texts in the model's joint space."""
-        key = (prompt.wordings, prompt.contrast)
-        if key not in self._queries:
-            self._queries[key] = TextQuery.encode(self.model, *key)
-        return self._queries[key]
+        texts = (prompt.wordings, prompt.contrast)
+        if texts not in self._queries:
+            self._queries[texts] = TextQuery.encode(self.model, *texts)
+        return self._queries[texts]
 
     def meaning(self, prompt: Prompt) -> str | None:
         """The term of the vocabulary that the prompt means, "" if it is near none; None if the model has no list."""
         vocabulary = self.model.vocabulary
         return None if vocabulary is None else vocabulary.meaning(self.query(prompt).target) or ""
 
+    def judge(self, prompt: Prompt, indices: Sequence[int]) -> list[dict[str, float]]:
+        """Clues of the slices in ``indices`` without saliency; empty if the method's maps are needed to tell.
+
+        Raises:
+            InputError: the model's device has too little memory.
+        """
+        if self.method.absolute:
+            return [{} for _ in indices]
+        with within_memory(self.model.name, self.model.device):
+            if self._neutral is None:
+                self._neutral = unit(self.model.encode_text(NEUTRAL_TEXTS))
+            images = torch.stack([seen["image"] for seen in self._seen(indices)]).to(self.model.device)
+            return image_clues(unit(images), self.query(prompt), self._neutral)
+
     def look(
         self, prompt: Prompt, indices: Sequence[int], cancelled: Callable[[], bool] | None = None
-    ) -> tuple[SaliencyBatch, list[dict[str, float]]]:
-        """Saliency (N, S, S) and clues of ``prompt`` on the slices in ``indices``.
+    ) -> tuple[np.ndarray, list[dict[str, float]]]:
+        """Saliency (N, S, S), float16 if it is a probability, and clues of ``prompt`` on the slices in ``indices``.
 
         Raises:
             Cancelled: ``cancelled`` said so.
             InputError: the model's device has too little memory.
         """
-        with within_memory(self.model.name, self.model.device):
-            query = self.query(prompt)
-            prepared, images = self._prepare(indices)
-            batch = self.method.explain(self.model, prepared, query, indices, cancelled)
-            if self._neutral is None:
-                self._neutral = unit(self.model.encode_text(NEUTRAL_TEXTS))
-        return batch, slice_clues(batch, images, query, self._neutral)
+        query = self.query(prompt)
+        number = list(self._queries).index((prompt.wordings, prompt.contrast))
 
-    def _prepare(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """What the method keeps of the slices, (N, ...), and their features of length 1, (N, D), D 0 if not needed."""
-        missing = [index for index in indices if index not in self._prepared]
-        made = {}
-        if missing:
-            pixels = self.model.preprocess(self.viewer.pictures(missing, self.model.image_size))
-            prepared = self.method.prepare(self.model, pixels)
-            images = unit(self.method.image_features(self.model, prepared))
-            # On the CPU, so that the cache of many slices never fills a GPU.
-            parts = zip(prepared.cpu(), images.cpu(), strict=True)
-            made = {
-                index: (tokens.clone(), image.clone()) for index, (tokens, image) in zip(missing, parts, strict=True)
-            }
-        pairs = [made[index] if index in made else self._prepared[index] for index in indices]
-        for index, pair in made.items():
-            if sum(tensor.nbytes for tensor in pair) <= self._prepared.maxsize:
-                self._prepared[index] = pair
-        prepared, images = (torch.stack(parts).to(self.model.device) for parts in zip(*pairs, strict=True))
-        return prepared, images
+        def explain(missing: list[int]) -> list[Tensors]:
+            slices = [indices[position] for position in missing]
+            prepared = torch.stack([seen["prepared"] for seen in self._seen(slices)]).to(self.model.device)
+            with computing_in(self._dtype, self.model.device):
+                batch = self.method.explain(self.model, prepared, query, slices, cancelled)
+            return [_kept(batch, position, self.method.absolute) for position in range(len(slices))]
+
+        with within_memory(self.model.name, self.model.device):
+            looks = self._cache.each((f"saliency {number} {index}" for index in indices), explain)
+        batch = SaliencyBatch(
+            torch.stack([look["map"] for look in looks]),
+            torch.stack([look["information"] for look in looks]),
+            torch.stack([look["presence"] for look in looks]) if "presence" in looks[0] else None,
+        )
+        clues = zip(self.judge(prompt, indices), map_clues(batch), strict=True)
+        return batch.maps.numpy(), [judged | seen for judged, seen in clues]
+
+    def _seen(self, indices: Sequence[int]) -> list[Tensors]:
+        """What the method keeps of each slice ("prepared"), and the features of the image, if it needs them."""
+
+        def prepare(missing: list[int]) -> list[Tensors]:
+            pictures = self.viewer.pictures([indices[position] for position in missing], self.model.image_size)
+            with computing_in(self._dtype, self.model.device):
+                prepared = self.method.prepare(self.model, self.model.preprocess(pictures))
+                images = self.method.image_features(self.model, prepared)
+            return [
+                {"prepared": tokens, "image": image} for tokens, image in zip(prepared, images.float(), strict=True)
+            ]
+
+        return self._cache.each((f"image {index}" for index in indices), prepare)
+
+
+def _kept(batch: SaliencyBatch, position: int, absolute: bool) -> Tensors:
+    # Probabilities are as good in half the memory; what is stretched afterwards is not.
+    kept = {
+        "map": batch.maps[position].half() if absolute else batch.maps[position],
+        "information": batch.information[position],
+    }
+    return kept if batch.presence is None else kept | {"presence": batch.presence[position]}
 
 
 def _method(model: ImageTextModel, settings: Settings) -> SaliencyMethod:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cachetools
 import cc3d
 import numpy as np
+import torch
 
+from .cache import TensorCache, Tensors
 from .localize import sample_points
 from .localize.components import label
 from .looking import Viewer
+from .precision import computing_in
 from .prompt import Prompt
 from .sam.base import ImageEmbeddings, PromptableSegmenter
 from .sam.voting import combine
@@ -46,21 +48,27 @@ class _Clicks:
 class Masker:
     """Runs a segmenter on slices; image embeddings are computed once per slice."""
 
-    def __init__(self, viewer: Viewer, segmenter: PromptableSegmenter, voting: str | None, budget: int) -> None:
+    def __init__(
+        self, viewer: Viewer, segmenter: PromptableSegmenter, voting: str | None, dtype: torch.dtype, cache: TensorCache
+    ) -> None:
         self._viewer = viewer
         self._segmenter = segmenter
         self._voting = voting
-        self._embeddings: cachetools.LRUCache[int, ImageEmbeddings] = cachetools.LRUCache(
-            budget, getsizeof=lambda embedding: embedding.nbytes
-        )
+        self._dtype = dtype
+        self._cache = cache
 
-    def embed(self, indices: Sequence[int]) -> None:
-        """Computes what is missing of the embeddings of the slices in ``indices``, in one batch."""
-        missing = [index for index in indices if index not in self._embeddings]
-        if missing:
-            made = self._segmenter.embed(self._viewer.pictures(missing, self._segmenter.image_size))
-            for row, index in enumerate(missing):
-                self._embeddings[index] = made.slice(row)
+    def embed(self, indices: Sequence[int]) -> list[ImageEmbeddings]:
+        """The embeddings of the slices in ``indices``; those that are missing are computed in one batch."""
+        size = self._segmenter.image_size
+
+        def make(missing: list[int]) -> list[Tensors]:
+            pictures = self._viewer.pictures([indices[position] for position in missing], size)
+            with computing_in(self._dtype, self._segmenter.device):
+                made = self._segmenter.embed(pictures)
+            return [{"features": features} for features in made.features]
+
+        kept = self._cache.each((f"embedding {index}" for index in indices), make)
+        return [ImageEmbeddings(embedding["features"][None], (size, size)) for embedding in kept]
 
     def mask(
         self,
@@ -136,16 +144,14 @@ class Masker:
         Boxes (B, 4) and points (B, P, 2) are in slice pixels; labels (B, P), or None for all positive.
         """
         shape = self._viewer.stack.array.shape[1:]
-        self.embed([index])
+        (embedding,) = self.embed([index])
         size, frame = self._segmenter.image_size, self._viewer.frame
         if boxes is not None:  # their numbers count pixel edges, all other positions pixel centres
             boxes = frame.points_to_frame(boxes.reshape(-1, 2) - 0.5, size).reshape(-1, 4)
         if points is not None:
             labels = np.ones(points.shape[:2], int) if labels is None else labels
             points = frame.points_to_frame(points.reshape(-1, 2), size).reshape(points.shape)
-        made = self._segmenter.decode(
-            self._embeddings[index], boxes, points, labels, multimask=self._voting is not None
-        )
+        made = self._segmenter.decode(embedding, boxes, points, labels, multimask=self._voting is not None)
         union = np.zeros(shape, np.float32)
         for masks, scores in zip(made.masks, made.scores, strict=True):
             restored = [frame.restore(mask, shape) for mask in masks]

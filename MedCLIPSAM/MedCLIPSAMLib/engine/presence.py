@@ -22,27 +22,34 @@ _RUN_MM = 6.0  # a run shorter than this is not believed, in a stack thick enoug
 _LOGIT_SCALE = 100.0  # CLIP's own, at which its softmax over texts was trained
 
 
-def slice_clues(batch: SaliencyBatch, images: Tensor, query: TextQuery, neutral: Tensor) -> list[dict[str, float]]:
-    """Clues of N slices.
+def image_clues(images: Tensor, query: TextQuery, neutral: Tensor) -> list[dict[str, float]]:
+    """Clues of N images as a whole, before any saliency.
 
-    "contrast": softmax of the image over the text, its contrast wordings and neutral texts. "concentration": how far
-    the map is from even, 1 - entropy / log(pixels). "information": what passes the bottleneck, in nats. Or "presence"
-    alone: the model's own answer, where it has one.
+    "contrast": softmax of the image over the text, its contrast wordings and neutral texts.
 
     Args:
         images: (N, D) image features of length 1.
         neutral: (M, D) features of `NEUTRAL_TEXTS` of length 1.
     """
-    if batch.presence is not None:
-        return [{"presence": float(value)} for value in batch.presence]
     texts = torch.cat([query.target[None], query.contrast, neutral])
     contrast = (_LOGIT_SCALE * images @ texts.T).softmax(1)[:, 0]
+    return [{"contrast": float(value)} for value in contrast]
+
+
+def map_clues(batch: SaliencyBatch) -> list[dict[str, float]]:
+    """Clues from saliency.
+
+    "concentration": how far the map is from even, 1 - entropy / log(pixels). "information": what passes the
+    bottleneck, in nats. Or "presence" alone: the model's own answer, where it has one.
+    """
+    if batch.presence is not None:
+        return [{"presence": float(value)} for value in batch.presence]
     share = batch.maps.flatten(1).float().clamp(min=0)
     share = share / share.sum(1, keepdim=True).clamp(min=1e-12)
     concentration = 1 + torch.special.xlogy(share, share).sum(1) / math.log(share.shape[1])
     return [
-        {"contrast": float(first), "concentration": float(second), "information": float(third)}
-        for first, second, third in zip(contrast, concentration, batch.information, strict=True)
+        {"concentration": float(even), "information": float(information)}
+        for even, information in zip(concentration, batch.information, strict=True)
     ]
 
 

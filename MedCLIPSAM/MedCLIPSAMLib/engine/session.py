@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
 
+from .cache import TensorCache, default_budget
 from .clip.base import ImageTextModel
 from .continuity import choose, steady_boxes, without_strays
-from .errors import Cancelled, InputError
-from .evidence import Progress, SegmentEvidence, SliceEvidence, SliceSummary
+from .errors import InputError
+from .evidence import SegmentEvidence, SliceEvidence, SliceSummary
 from .localize import binarizer
 from .locating import Locator, each_counts
-from .looking import Looker, Viewer, memory_budget
+from .looking import Looker, Viewer
 from .masking import Masker
 from .pointing import points_on
+from .precision import pick_precision
 from .presence import HIGH, present, score
 from .prompt import Prompt
+from .run import IsCancelled, ReportProgress, Run, timed
 from .sam.base import PromptableSegmenter
 from .sam.voting import check_voting
 from .settings import Settings
@@ -33,48 +34,13 @@ _BESIDE = 2  # pixels around a component that was not chosen whose saliency does
 # beside an organ or on a slice without it 0.4 to 0.8.
 _CONFIRMED = 0.5
 
-ReportProgress = Callable[[Progress], None]
-IsCancelled = Callable[[], bool]
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What the stages of one run over the volume share; ``positive`` and ``negative`` are (n, 3) slice, row, column."""
-
-    prompt: Prompt
-    indices: list[int]
-    positive: np.ndarray
-    negative: np.ndarray
-    report: ReportProgress
-    cancelled: IsCancelled | None
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def stop_if_cancelled(self) -> None:
-        """Raises Cancelled if somebody asked for it."""
-        if self.cancelled is not None and self.cancelled():
-            raise Cancelled("The run was cancelled.")
-
-    @property
-    def clicked(self) -> np.ndarray:
-        """(N,) bool: slices with a positive point."""
-        return np.isin(self.indices, np.rint(self.positive[:, 0]))
-
-    def points_by_row(self) -> tuple[np.ndarray, np.ndarray]:
-        """Positive and negative points with the place of their slice in the run: (n, 3) row of the run, row, column."""
-        first = np.array([self.indices[0] if self.indices else 0, 0, 0])
-        return self.positive - first, self.negative - first
-
-    def batches(self, stage: str, rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-        """Hands out ``rows`` by ``size``, asks before each batch whether to stop, and reports after it."""
-        for start in range(0, len(rows), size):
-            self.stop_if_cancelled()
-            batch = rows[start : start + size]
-            yield batch
-            self.report(Progress(self.prompt.name, stage, start + len(batch), len(rows)))
-
 
 class Session:
     """MedCLIP-SAMv2's chain (Koleilat et al., arXiv:2409.19483) on one volume: text -> saliency -> box -> SAM.
+
+    Args:
+        memory: bytes that may be kept of what was computed, a quarter of what is free now if not given; the rest is
+            kept on disk.
 
     Attributes:
         stack: the slices, in the order in which their numbers are given.
@@ -90,6 +56,7 @@ class Session:
         clip: ImageTextModel,
         segmenter: PromptableSegmenter,
         settings: Settings | None = None,
+        memory: int | None = None,
     ) -> None:
         self.settings = settings or Settings()
         check_voting(self.settings.voting)
@@ -98,9 +65,12 @@ class Session:
         self.stack = SliceStack(volume, self.settings.axis)
         viewer = Viewer(self.stack, self.settings.window, whole=self.settings.exact)
         self.window = viewer.window
-        budget = memory_budget()
-        self._looker = Looker(viewer, clip, self.settings, budget // 2)
-        self._masker = Masker(viewer, segmenter, self.settings.voting, budget // 2)
+        cache = TensorCache(default_budget() if memory is None else memory)
+        # The published results are those of float32.
+        precision = "fp32" if self.settings.exact and self.settings.precision == "auto" else self.settings.precision
+        self._looker = Looker(viewer, clip, self.settings, pick_precision(precision, clip.device), cache)
+        dtype = pick_precision(precision, segmenter.device)
+        self._masker = Masker(viewer, segmenter, self.settings.voting, dtype, cache)
         name = self.settings.localize or ("kmeans" if self.settings.exact else self._looker.method.localizer)
         self._binarize = binarizer(name)
         self._locator = Locator(
@@ -122,9 +92,9 @@ class Session:
         """
         self._check([index])
         seconds: dict[str, float] = {}
-        with _timed(seconds, "saliency"):
-            batch, clues = self._looker.look(prompt, [index], cancelled)
-        saliency = batch.maps[0].cpu().numpy()
+        with timed(seconds, "saliency"):
+            (saliency,), clues = self._looker.look(prompt, [index], cancelled)
+        saliency = saliency.astype(np.float32)
         value = score(clues[0])
         positive, negative = self._points(prompt)
         clicked = bool((np.rint(positive[:, 0]) == index).any())
@@ -133,13 +103,13 @@ class Session:
         boxes, coarse = np.empty((0, 4)), np.zeros(self.stack.array.shape[1:], bool)
         candidates = coarse
         if looked_for:
-            with _timed(seconds, "localisation"):
+            with timed(seconds, "localisation"):
                 coarse = candidates = self._locator.coarse(index, heat, prompt)
                 if not self.settings.slicewise:
                     here = [points[np.rint(points[:, 0]) == index] * (0, 1, 1) for points in (positive, negative)]
                     coarse = choose(candidates[None], prompt.instances, self.stack.spacing, *here)[0]
                 boxes = self._locator.boxes(coarse, prompt)
-        with _timed(seconds, "mask"):
+        with timed(seconds, "mask"):
             trusted = None if self._locator.stretched else _without(heat, candidates & ~coarse)
             mask, scores = self._masker.mask(index, boxes, coarse, prompt, positive, negative, trusted)
         found = bool(mask.any())
@@ -186,7 +156,7 @@ class Session:
         sides = zip(self._points(prompt), (True, False), strict=True)
         own = [(x, y, side) for given, side in sides for slice_, y, x in given if round(slice_) == index]
         kept = (looked.mask, looked.segmenter_scores) if np.array_equal(chosen, looked.boxes) else None
-        with _timed(seconds, "mask"):
+        with timed(seconds, "mask"):
             mask, scores = self._masker.decode(index, chosen, [*own, *points], kept)
         evidence = replace(
             looked,
@@ -229,11 +199,11 @@ class Session:
         self._check(indices)
         if any(second - first != 1 for first, second in pairwise(indices)):
             raise InputError(f"The slices {indices} are not neighbours in order; give a range such as 10 to 25.")
-        run = _Run(prompt, indices, *self._points(prompt, indices), progress or (lambda _: None), cancelled)
-        maps, clues = self._look(run)
+        run = Run(prompt, indices, *self._points(prompt, indices), progress or (lambda _: None), cancelled)
+        maps, clues, found = self._look(run)
         scores = np.array([score(clue) for clue in clues])
-        with _timed(run.seconds, "localisation"):
-            candidates = self._candidates(run, maps, self._presence(run, scores))
+        with timed(run.seconds, "localisation"):
+            candidates = self._candidates(run, maps, found)
             coarse = candidates
             if not self.settings.slicewise:
                 coarse = choose(candidates, prompt.instances, self.stack.spacing, *run.points_by_row())
@@ -241,33 +211,43 @@ class Session:
             if not self.settings.slicewise:
                 boxes = steady_boxes(boxes)
         masks, trust = self._masks(run, boxes, coarse, candidates & ~coarse, maps)
-        with _timed(run.seconds, "cleaning"):
+        with timed(run.seconds, "cleaning"):
             if not self.settings.slicewise:
                 masks[self._doubted(run, scores, trust)] = False
                 masks = without_strays(masks, self._seeds(run, coarse), small_too=each_counts(prompt))
         return self._conclude(run, scores, clues, boxes, masks, trust)
 
-    def _look(self, run: _Run) -> tuple[np.ndarray, list[dict[str, float]]]:
-        """Saliency of all slices, (N, S, S), and their clues."""
-        size, absolute = self.clip.image_size, self._looker.method.absolute
-        # Probabilities are as good in half the memory; what is stretched afterwards is not.
-        maps = np.empty((len(run.indices), size, size), np.float16 if absolute else np.float32)
-        clues: list[dict[str, float]] = []
-        at_once = _SLICES_AT_ONCE if absolute else 1
-        with _timed(run.seconds, "saliency"):
-            for rows in run.batches("saliency", range(len(run.indices)), at_once):
-                batch, found = self._looker.look(run.prompt, [run.indices[row] for row in rows], run.cancelled)
-                maps[rows[0] : rows[-1] + 1] = batch.maps.cpu().numpy()
-                clues += found
-        return maps, clues
+    def _look(self, run: Run) -> tuple[np.ndarray, list[dict[str, float]], np.ndarray]:
+        """Saliency of all slices, (N, S, S), their clues, and (N,) bool where the structure is held to be.
 
-    def _presence(self, run: _Run, scores: np.ndarray) -> np.ndarray:
+        A method that tells presence by an image as a whole makes no map, which is what takes time, of other slices.
+        """
+        looker, rows = self._looker, list(range(len(run.indices)))
+        size, told_by_maps = self.clip.image_size, looker.method.absolute
+        maps = np.zeros((len(rows), size, size), np.float16 if told_by_maps else np.float32)
+        clues: list[dict[str, float]] = [{} for _ in rows]
+        found = np.ones(len(rows), bool)
+        if not (told_by_maps or self.settings.slicewise):
+            with timed(run.seconds, "presence"):
+                for batch in run.batches("presence", rows, _SLICES_AT_ONCE):
+                    clues[batch[0] : batch[-1] + 1] = looker.judge(run.prompt, [run.indices[row] for row in batch])
+            found = self._presence(run, clues)
+            rows = np.flatnonzero(found).tolist()
+        with timed(run.seconds, "saliency"):
+            for batch in run.batches("saliency", rows, looker.at_once):
+                seen, told = looker.look(run.prompt, [run.indices[row] for row in batch], run.cancelled)
+                maps[batch] = seen
+                for row, clue in zip(batch, told, strict=True):
+                    clues[row] = clue
+        if told_by_maps and not self.settings.slicewise:
+            found = self._presence(run, clues)
+        return maps, clues, found
+
+    def _presence(self, run: Run, clues: list[dict[str, float]]) -> np.ndarray:
         """(N,) bool: on which slices the structure is; a slice that was clicked has it."""
-        if self.settings.slicewise:
-            return np.ones(len(run.indices), bool)
-        return present(scores, self.stack.spacing[0]) | run.clicked
+        return present(np.array([score(clue) for clue in clues]), self.stack.spacing[0]) | run.clicked
 
-    def _candidates(self, run: _Run, maps: np.ndarray, found: np.ndarray) -> np.ndarray:
+    def _candidates(self, run: Run, maps: np.ndarray, found: np.ndarray) -> np.ndarray:
         """(N, H, W) bool: all components of the saliency, on the slices that have the structure."""
         coarse = np.zeros((len(run.indices), *self.stack.array.shape[1:]), bool)
         for row in np.flatnonzero(found):
@@ -275,7 +255,7 @@ class Session:
             coarse[row] = self._locator.coarse(run.indices[row], self._locator.heat(maps[row]), run.prompt)
         return coarse
 
-    def _seeds(self, run: _Run, coarse: np.ndarray) -> np.ndarray:
+    def _seeds(self, run: Run, coarse: np.ndarray) -> np.ndarray:
         """(N, H, W) bool: what led to masks, the components and the clicks."""
         seeds = coarse.copy()
         row, y, x = np.rint(run.points_by_row()[0]).astype(int).T
@@ -283,16 +263,16 @@ class Session:
         return seeds
 
     def _masks(
-        self, run: _Run, boxes: list[np.ndarray], coarse: np.ndarray, rejected: np.ndarray, maps: np.ndarray
+        self, run: Run, boxes: list[np.ndarray], coarse: np.ndarray, rejected: np.ndarray, maps: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """(N, H, W) bool masks from the segmenter, and (N,) its mean score on each slice, NaN where it did not run."""
         masks, trust = np.zeros(coarse.shape, bool), np.full(len(coarse), np.nan)
         worth = np.flatnonzero([len(box) > 0 for box in boxes] | run.clicked).tolist()
         # In a batch a CPU is no quicker.
         for rows in run.batches("mask", worth, 1 if self.segmenter.device.type == "cpu" else _SLICES_AT_ONCE):
-            with _timed(run.seconds, "embedding"):
+            with timed(run.seconds, "embedding"):
                 self._masker.embed([run.indices[row] for row in rows])
-            with _timed(run.seconds, "mask"):
+            with timed(run.seconds, "mask"):
                 for row in rows:
                     heat = None  # a stretched map is no probability to merge with
                     if not self._locator.stretched:
@@ -302,7 +282,7 @@ class Session:
                     trust[row] = answers.mean() if len(answers) else np.nan
         return masks, trust
 
-    def _doubted(self, run: _Run, scores: np.ndarray, trust: np.ndarray) -> np.ndarray:
+    def _doubted(self, run: Run, scores: np.ndarray, trust: np.ndarray) -> np.ndarray:
         """(N,) bool: slices at the ends of the structure that only continue it and that the segmenter does not confirm.
 
         Between two slices that are sure the structure goes on.
@@ -313,7 +293,7 @@ class Session:
 
     def _conclude(
         self,
-        run: _Run,
+        run: Run,
         scores: np.ndarray,
         clues: list[dict[str, float]],
         boxes: list[np.ndarray],
@@ -377,12 +357,3 @@ def _key(prompt: Prompt, index: int) -> tuple[str, int]:
 def _without(heat: np.ndarray, rejected: np.ndarray) -> np.ndarray:
     """(H, W) heat map without the components that were not chosen, and what lies close beside them."""
     return np.where(ndimage.binary_dilation(rejected, iterations=_BESIDE), 0, heat) if rejected.any() else heat
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start

@@ -21,7 +21,9 @@ class Settings:
         localize: binarizer by its registry name.
         voting: None asks the segmenter for one mask; else it gives several, combined as named in `sam.voting`.
         slicewise: every slice for itself, as published: a box on every slice, absent or not.
-        exact: saliency and localisation exactly as published: M2IB with its noise stream on whole slices, K-means.
+        precision: number format of the large networks, see `precision.pick_precision`.
+        exact: saliency and localisation exactly as published: M2IB with its noise stream on whole slices, in float32
+            unless ``precision`` says otherwise, and K-means.
     """
 
     axis: Axis = "acquisition"
@@ -34,6 +36,7 @@ class Settings:
     seed: int = PUBLISHED.seed
     localize: str | None = None
     voting: str | None = None
+    precision: str = "auto"
     slicewise: bool = False
     exact: bool = False
 

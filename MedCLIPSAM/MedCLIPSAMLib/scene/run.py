@@ -18,7 +18,7 @@ from .segments import check_target, find_segment, read_segment, write_segment
 if TYPE_CHECKING:
     from ..engine.session import Session
 
-_STAGES = ("saliency", "mask")  # those a session reports, in their order
+_STAGES = {"presence": (0.0, 0.1), "saliency": (0.1, 0.5), "mask": (0.5, 1.0)}  # start and end of each, roughly
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class RunProgress:
     @property
     def fraction(self) -> float:
         """0 to 1 over all prompts and stages."""
-        stage = _STAGES.index(self.step.stage) if self.step.stage in _STAGES else 0
-        in_prompt = (stage + self.step.done / max(1, self.step.total)) / len(_STAGES)
+        start, end = _STAGES[self.step.stage]
+        in_prompt = start + (end - start) * self.step.done / max(1, self.step.total)
         return (self.number - 1 + in_prompt) / self.prompts
 
 

@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 from open_clip.timm_model import TimmModel
-from open_clip.transformer import VisionTransformer
+from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
 from ..errors import ModelError
@@ -57,9 +57,21 @@ class OpenClipTower(nn.Module):
         return torch.cat([output["image_intermediates_prefix"][0], output["image_intermediates"][0]], dim=1)
 
     def features_after(self, tokens: Tensor, layer: int) -> Tensor:
-        for block in self.visual.transformer.resblocks[layer + 1 :]:
+        *blocks, last = self.visual.transformer.resblocks
+        for block in blocks[layer + 1 :]:
             tokens = block(tokens)
+        if layer + 1 < self.block_count:
+            tokens = _class_token_after(last, tokens)
         return self.visual.ln_post(tokens[:, 0]) @ self.visual.proj
+
+
+def _class_token_after(block: Any, tokens: Tensor) -> Tensor:
+    """(N, T, W) -> (N, 1, W): the class token after the last block, where nothing reads the others any more."""
+    if type(block) is not ResidualAttentionBlock:
+        return block(tokens)[:, :1]
+    seen = block.ln_1(tokens)
+    token = tokens[:, :1] + block.ls_1(block.attention(seen[:, :1], seen, seen))
+    return token + block.ls_2(block.mlp(block.ln_2(token)))
 
 
 def load_by_name(name: str, device: torch.device) -> DualEncoder:

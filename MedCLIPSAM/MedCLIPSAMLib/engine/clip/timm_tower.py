@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from timm.models.vision_transformer import VisionTransformer
+from timm.layers.attention import Attention
+from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..errors import ModelError
 
@@ -52,6 +54,45 @@ class TimmTower(nn.Module):
         return torch.cat([prefix, patches], dim=1)
 
     def features_after(self, tokens: Tensor, layer: int) -> Tensor:
-        for block in self.trunk.blocks[layer + 1 :]:
+        *blocks, last = self.trunk.blocks
+        for block in blocks[layer + 1 :]:
             tokens = block(tokens)
+        if layer + 1 < self.block_count:
+            tokens = _class_token_after(last, tokens)
         return self.head(self.trunk.forward_head(self.trunk.norm(tokens)))
+
+
+def _class_token_after(block: Any, tokens: Tensor) -> Tensor:
+    """(N, T, W) -> (N, 1, W): the class token after the last block, where nothing reads the others any more.
+
+    Of a block of ViT-B this leaves a sixth of the work, the keys and values.
+    """
+    if not _is_plain(block):
+        return block(tokens)[:, :1]
+    own, seen = block.attn, block.norm1(tokens).transpose(0, 1)
+    attended, _ = F.multi_head_attention_forward(
+        seen[:1],
+        seen,
+        seen,
+        tokens.shape[-1],
+        own.num_heads,
+        in_proj_weight=own.qkv.weight,
+        in_proj_bias=own.qkv.bias,
+        bias_k=None,
+        bias_v=None,
+        add_zero_attn=False,
+        dropout_p=0.0,
+        out_proj_weight=own.proj.weight,
+        out_proj_bias=own.proj.bias,
+        training=False,
+        need_weights=False,
+    )
+    token = tokens[:, :1] + block.ls1(attended.transpose(0, 1))
+    return token + block.ls2(block.mlp(block.norm2(token)))
+
+
+def _is_plain(block: Any) -> bool:
+    """Whether its attention is the textbook's, with no gate and no norms of its own."""
+    if type(block) is not Block or type(block.attn) is not Attention or block.attn.gate is not None:
+        return False
+    return all(type(part) is nn.Identity for part in (block.attn.q_norm, block.attn.k_norm, block.attn.norm))

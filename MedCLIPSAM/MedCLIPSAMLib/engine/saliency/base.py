@@ -68,6 +68,10 @@ class SaliencyMethod(Protocol):
     localizer: ClassVar[str]
     absolute: ClassVar[bool]
 
+    def at_once(self, model: ImageTextModel) -> int:
+        """How many images are best explained together where `model` runs; as many as its memory allows, at most."""
+        ...
+
     def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, ...) what the method needs of the images."""
         ...

@@ -16,6 +16,7 @@ from .base import SaliencyBatch, SaliencyMethod, TextQuery
 
 _SHARPNESS = 15.0  # the factor of cosines in the softmax that the model was trained with
 _NOTHING = 3.0  # the logit of "none of these texts" in that softmax
+_AT_ONCE = 8
 _PEAK_CELLS = 8  # the smallest organ that the model was trained to report has about this many cells
 
 
@@ -30,6 +31,10 @@ class Dense(SaliencyMethod):
     name: ClassVar[str] = "dense"
     localizer: ClassVar[str] = "kmeans"
     absolute: ClassVar[bool] = True
+
+    def at_once(self, model: ImageTextModel) -> int:
+        """A few, whose time a user does not notice."""
+        return _AT_ONCE
 
     def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, 1 + cells, D); InputError if the model's cells are not aligned with texts."""

@@ -17,6 +17,8 @@ from ..published import PUBLISHED
 from .base import SaliencyBatch, SaliencyMethod, TextQuery
 
 _INITIAL_ALPHA = 5.0
+_KEPT_PER_BLOCK = 16  # numbers per token and channel that a block keeps for its backward pass, with a margin
+_MOST_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class M2IB(SaliencyMethod):
         seed: of the noise.
         noise: "per-slice" draws from a stream of its own for each (seed, slice number), "published" restarts
             the stream of `seed` at each image. Either way a map depends neither on batch nor on order.
-        batch: images at a time; more need more memory, and give the same.
+        batch: images at a time; None takes one on a CPU, whose cores it keeps busy with its
+            noise samples, and as many as half of the free memory holds on an accelerator, 32 at most.
     """
 
     layer: int = PUBLISHED.layer
@@ -47,11 +50,21 @@ class M2IB(SaliencyMethod):
     learning_rate: float = PUBLISHED.learning_rate
     seed: int = PUBLISHED.seed
     noise: Literal["per-slice", "published"] = "per-slice"
-    batch: int = 4
+    batch: int | None = None
 
     name: ClassVar[str] = "m2ib"
     localizer: ClassVar[str] = "kmeans"
     absolute: ClassVar[bool] = False
+
+    def at_once(self, model: ImageTextModel) -> int:
+        """See `SaliencyMethod.at_once`."""
+        if self.batch is not None:
+            return self.batch
+        if model.device.type != "cuda":
+            return 1
+        numbers = self.noise_samples * (1 + model.grid**2) * model.token_width * _KEPT_PER_BLOCK
+        room = torch.cuda.mem_get_info(model.device)[0] // 2
+        return max(1, min(_MOST_AT_ONCE, room // (4 * numbers * (model.block_count - self.layer))))
 
     def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, T, W): the tokens that go into the bottleneck."""
@@ -72,15 +85,12 @@ class M2IB(SaliencyMethod):
     ) -> SaliencyBatch:
         """(N, T, W) tokens -> maps in nats per patch and their sum; see `SaliencyMethod.explain`."""
         streams = [self._stream(number) for number in (range(len(prepared)) if slices is None else slices)]
+        batch = self.at_once(model)
         patches = [
             self._patch_information(
-                model,
-                prepared[first : first + self.batch],
-                query,
-                streams[first : first + self.batch],
-                cancelled,
+                model, prepared[first : first + batch], query, streams[first : first + batch], cancelled
             )
-            for first in range(0, len(prepared), self.batch)
+            for first in range(0, len(prepared), batch)
         ]
         information = torch.cat(patches).unflatten(1, (model.grid, model.grid))
         size = (model.image_size, model.image_size)

@@ -17,7 +17,7 @@ class ImageEmbeddings:
     """Image features of N pictures of H x W pixels.
 
     Attributes:
-        features: (N, C, h, w) float32 on the CPU, so that a cache of many slices never fills a GPU.
+        features: (N, C, h, w) float16 on the CPU, so that a cache of many slices is small and never fills a GPU.
         shape: (H, W) of the pictures, in whose pixels boxes and points are given.
     """
 
@@ -30,10 +30,6 @@ class ImageEmbeddings:
     def slice(self, index: int) -> ImageEmbeddings:
         """The embedding of one picture; it does not keep the others in memory."""
         return ImageEmbeddings(self.features[index][None].clone(), self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        return self.features.nbytes
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class SamNetwork:
             raise InputError(f"Pictures must be (N, H, W, 3) uint8, not {rgb.shape} {rgb.dtype}.")
 
         def encode(part: slice) -> tuple[Tensor]:
-            return (self._network.image_encoder(self._prepare(rgb[part]).to(self.device)),)
+            return (self._network.image_encoder(self._prepare(rgb[part]).to(self.device)).half(),)
 
         (features,) = self._in_parts(encode, len(rgb), _PICTURES_AT_ONCE.get(self.device.type, 1))
         return ImageEmbeddings(features, (rgb.shape[1], rgb.shape[2]))
@@ -81,7 +81,7 @@ class SamNetwork:
         if len(embedding) != 1:
             raise InputError(f"Prompts belong to one picture, not to {len(embedding)}: take one by `slice`.")
         count = check_prompts(boxes, points, point_labels)
-        features, shape = embedding.features.to(self.device), embedding.shape
+        features, shape = embedding.features.to(self.device).float(), embedding.shape
 
         def run(part: slice) -> tuple[Tensor, Tensor]:
             clicks = corners = None
