@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -179,5 +181,61 @@ def test_normalise_stretches_each_map_and_leaves_a_flat_one_at_zero() -> None:
 
 def test_methods_are_found_by_name() -> None:
     assert saliency_method("m2ib", layer=3) == M2IB(layer=3)
-    with pytest.raises(InputError, match="no saliency method 'gradcam': choose one of m2ib, dense"):
+    with pytest.raises(InputError, match="no saliency method 'gradcam': choose one of m2ib, gradient, dense"):
         saliency_method("gradcam")
+
+
+def test_antithetic_noise_comes_in_pairs_that_cancel(model, pixels) -> None:
+    tokens = model.tokens_after(pixels[:1], LAYER)
+    method = M2IB(LAYER, noise_samples=5, antithetic=True)
+    noise = method._noise(tokens, [method.stream(0)])[0]
+    assert noise.shape == (5, *tokens.shape[1:])
+    assert torch.equal(noise[:2], -noise[3:])
+    assert noise[2].std() > 0.5
+
+
+def test_pairs_of_noise_come_nearer_to_the_map_of_much_noise(model, pixels) -> None:
+    query = TextQuery.encode(model, ["liver"])
+
+    def patches(n: int, antithetic: bool, seed: int) -> Tensor:
+        method = M2IB(LAYER, noise_samples=n, antithetic=antithetic, seed=seed, batch=5)
+        return normalise(method(model, pixels, query).maps)
+
+    truth = patches(200, False, 999)
+    errors = {
+        paired: sum(float((patches(4, paired, seed) - truth).square().mean()) for seed in range(8))
+        for paired in (True, False)
+    }
+    assert errors[True] < errors[False]
+
+
+def test_the_gradient_ranks_patches_as_what_they_add_to_the_agreement() -> None:
+    """An image whose features are the sum of its patches: what a patch adds is its token's product with the text."""
+
+    class Sum:
+        grid, image_size, token_width, block_count, device = 2, 8, 3, 2, torch.device("cpu")
+
+        def features_after(self, tokens, layer):
+            return tokens[:, 1:].sum(1) + torch.tensor([0.0, 0.0, 50.0])  # so that lengths hardly change
+
+    tokens = torch.zeros(1, 5, 3)
+    tokens[0, 1, 0], tokens[0, 2, 0], tokens[0, 3, 0] = 2.0, 1.0, -1.0
+    query = TextQuery(torch.tensor([1.0, 0.0, 0.0]), torch.zeros(0, 3))
+    seen: Any = saliency_method("gradient", layer=0).explain(Sum(), tokens, query)  # type: ignore[arg-type]
+    corners = seen.maps[0, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert corners[0] > 1.5 * corners[1] > 0
+    assert corners[2] < 0.2 * corners[1], "what would disagree more"
+    assert seen.information[0] == pytest.approx(float(corners.sum()), rel=1e-3)
+
+
+def test_the_gradient_takes_one_pass_and_agrees_in_any_batch(model, pixels) -> None:
+    method, query = saliency_method("gradient", layer=LAYER), TextQuery.encode(model, ["liver"])
+    tokens = method.prepare(model, pixels)
+    together = method.explain(model, tokens, query).maps
+    assert model.suffixes == 5
+    alone = method.explain(model, tokens[[3]], query, slices=[3]).maps
+    assert torch.allclose(together[[3]], alone, atol=1e-5 * float(alone.max()))
+    batched = saliency_method("gradient", layer=LAYER, batch=3).explain(model, tokens, query).maps
+    assert torch.allclose(together, batched, atol=1e-5 * float(together.max()))
+    with pytest.raises(Cancelled):
+        method.explain(model, tokens, query, cancelled=lambda: True)

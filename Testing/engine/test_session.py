@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from MedCLIPSAMLib.engine.clip.base import Recommendation
 from MedCLIPSAMLib.engine.errors import Cancelled, InputError
 from MedCLIPSAMLib.engine.prompt import Point, Prompt
 from MedCLIPSAMLib.engine.session import Session
 from MedCLIPSAMLib.engine.settings import Settings
 from MedCLIPSAMLib.engine.volume import Volume, Window
 
-from .fakes import GreyClip, GreySegmenter
+from .fakes import BlindClip, GreyClip, GreySegmenter
 
 BRIGHT = Prompt("bright", ("bright",))
 WINDOW = Window(0, 255)
@@ -316,26 +315,6 @@ def test_a_voting_that_does_not_exist_is_refused_at_once(scene):
         session(scene[0], voting="loudest")
 
 
-class BlindClip(GreyClip):
-    """Its cells know no texts: M2IB has to find out what its features depend on."""
-
-    recommended = Recommendation("m2ib", 0, 0.1)
-
-    def __init__(self):
-        super().__init__()
-        self.vocabulary = None
-        self.bottlenecks = 0
-
-    def tokens_after(self, pixels, layer):
-        self.looked += len(pixels)
-        cells = self._cells(pixels).unflatten(1, (4, 24, 4, 24)).mean((2, 4)).flatten(1, 2)
-        return torch.cat([torch.zeros(len(pixels), 1, 3), cells], 1)
-
-    def features_after(self, tokens, layer):
-        self.bottlenecks += len(tokens)
-        return tokens[:, 1:].mean(1) * torch.tensor([30, 30, 1])
-
-
 def test_m2ib_runs_only_where_the_image_as_a_whole_says_that_the_structure_is(scene):
     clip, reports = BlindClip(), []
     evidence = session(scene[0], clip).segment(BRIGHT, progress=reports.append)
@@ -377,3 +356,27 @@ def test_results_do_not_depend_on_how_much_is_remembered(scene):
 def test_an_unknown_precision_is_refused(scene):
     with pytest.raises(InputError, match="no precision 'half'"):
         session(scene[0], precision="half")
+
+
+def test_a_quick_preview_uses_the_method_that_stands_in_and_an_edit_starts_from_it(scene):
+    clip = BlindClip()
+    chain = session(scene[0], clip)
+    seen = chain.preview(9, BRIGHT, quick=True)
+    assert seen.saliency_method == "gradient"
+    once = clip.bottlenecks
+    assert once < 10, "the features of the image and four noise samples"
+    edited = chain.edit(9, BRIGHT, boxes=np.array([[20, 30, 40, 60]]))
+    assert (edited.saliency_method, clip.bottlenecks) == ("gradient", once)
+    assert chain.preview(9, BRIGHT).saliency_method == "m2ib"
+    assert clip.looked == 1, "both methods start from the same tokens"
+    assert session(scene[0]).preview(9, BRIGHT, quick=True).saliency_method == "dense", "which is quick itself"
+
+
+def test_a_session_tells_all_that_was_chosen(scene):
+    exact = session(scene[0], BlindClip(), exact=True).choices
+    assert (exact["steps"], exact["noise_samples"], exact["antithetic"], exact["noise"]) == (10, 10, False, "published")
+    usual = session(scene[0], BlindClip(), precision="bf16").choices
+    assert (usual["steps"], usual["noise_samples"], usual["antithetic"], usual["noise"]) == (8, 4, True, "per-slice")
+    assert (exact["precision"], usual["precision"]) == ("fp32", "bf16")
+    assert (usual["saliency"], usual["localize"], usual["window"]) == ("m2ib", "kmeans", {"low": 0, "high": 255})
+    assert session(scene[0], BlindClip(), steps=5).choices["steps"] == 5

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import weakref
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from MedCLIPSAMLib.scene.run import RunProgress, run
 from MedCLIPSAMLib.scene.segments import belongs_to, create_segmentation, find_segment, read_segment, write_segment
 from MedCLIPSAMLib.scene.volumes import node_from_volume, volume_from_node
 
-from ..engine.fakes import GreyClip, GreySegmenter
+from ..engine.fakes import BlindClip, GreyClip, GreySegmenter
 from . import grids
 
 PROMPTS = PromptSet((Prompt("bright", ("bright",)), Prompt("mid", ("mid",))))
@@ -179,14 +178,19 @@ def test_no_mask_stays_in_memory_but_that_of_the_segment(node):
 
 def test_provenance_tells_what_was_left_to_program_and_user(node):
     segmentation_node = create_segmentation(node)
-    models: tuple[Any, Any] = (GreyClip(), GreySegmenter())
-    opened = SaysM2IB(volume_from_node(node), *models, Settings(beta=0.5))
+    models: tuple[Any, Any] = (BlindClip(), GreySegmenter())
+    opened = Session(volume_from_node(node), *models, Settings(beta=0.5))
     opened.edit(6, BRIGHT.prompts[0], boxes=np.array([[25.0, 35, 45, 55]]))
     run(opened, node, BRIGHT, segmentation_node, slices=range(3, 10))
     provenance = read_provenance(segments(segmentation_node)["bright"])
     assert provenance is not None
     assert provenance.settings["window"] == {"low": opened.window.low, "high": opened.window.high}
-    assert (provenance.settings["layer"], provenance.settings["beta"]) == (GreyClip.recommended.layer, 0.5)
+    assert (provenance.settings["saliency"], provenance.settings["layer"], provenance.settings["beta"]) == (
+        "m2ib",
+        0,
+        0.5,
+    )
+    assert provenance.settings["steps"] == 8
     assert (provenance.searched, provenance.edited) == ((3, 9), (6,))
     run(session(node), node, BRIGHT, segmentation_node)
     provenance = read_provenance(segments(segmentation_node)["bright"])
@@ -210,13 +214,6 @@ class Remembers(Session):
         assert evidence.mask.base is not None
         self.masks = [*getattr(self, "masks", []), weakref.ref(evidence.mask), weakref.ref(evidence.mask.base)]
         return evidence
-
-
-class SaysM2IB(Session):
-    """What ran is called by the name of the method that has layer and beta."""
-
-    def segment(self, *arguments, **options) -> SegmentEvidence:
-        return replace(super().segment(*arguments, **options), saliency_method="m2ib")
 
 
 def test_cancelled_runs_keep_earlier_prompts(node):

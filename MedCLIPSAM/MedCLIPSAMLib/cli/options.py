@@ -115,7 +115,9 @@ class ChainOptions:
     ] = "auto"
     saliency: Annotated[
         str | None,
-        typer.Option("--saliency", metavar="NAME", help="m2ib or dense. Default: the model's.", rich_help_panel=_CHAIN),
+        typer.Option(
+            "--saliency", metavar="NAME", help="m2ib, gradient or dense. Default: the model's.", rich_help_panel=_CHAIN
+        ),
     ] = None
     layer: Annotated[
         int | None,
@@ -156,6 +158,15 @@ class ChainOptions:
             rich_help_panel=_CHAIN,
         ),
     ] = None
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            metavar="NAME",
+            help="Numbers of the large networks: fp32, bf16, fp16, or auto, what the device is fastest in.",
+            rich_help_panel=_MODELS,
+        ),
+    ] = "auto"
     slicewise: Annotated[
         bool,
         typer.Option("--slicewise", help="As published: a box on every slice, absent or not.", rich_help_panel=_CHAIN),
@@ -187,6 +198,7 @@ class ChainOptions:
             seed=self.seed,
             localize=self.localize,
             voting=self.voting,
+            precision=self.precision,
             slicewise=self.slicewise,
             exact=self.exact,
         )

@@ -60,7 +60,7 @@ def make_report(
             for role, model in (("clip", session.clip), ("segmenter", session.segmenter))
         },
         "vocabulary": session.clip.vocabulary and list(session.clip.vocabulary.terms),
-        "settings": session.settings.as_dict(),
+        "settings": session.choices,
         "window": [session.window.low, session.window.high],
         "prompts": prompts,
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..engine.settings import Settings
     from ..engine.volume import Modality, SliceStack, Window
 
-_M2IB_OPTIONS = ("layer", "beta", "steps", "seed")
+_OPTIONS_OF = {"m2ib": ("layer", "beta", "steps", "seed"), "gradient": ("layer", "seed")}
 
 
 def read_prompts(
@@ -187,7 +187,7 @@ def _check_name(option: str, name: str | None, names: Collection[str]) -> None:
 
 def _check_m2ib(settings: Settings, method: str) -> None:
     default = type(settings)()
-    given = (name for name in _M2IB_OPTIONS if getattr(settings, name) != getattr(default, name))
-    unused = None if method == "m2ib" else next(given, None)
+    given = (name for name in _OPTIONS_OF["m2ib"] if getattr(settings, name) != getattr(default, name))
+    unused = next((name for name in given if name not in _OPTIONS_OF.get(method, ())), None)
     if unused:
         raise InputError(f"--{unused} is of the saliency m2ib, not {method}; add --saliency m2ib or leave it out.")

@@ -36,6 +36,7 @@ class SliceEvidence:
         segmenter_scores: (B,) what the segmenter thinks of its mask for each box.
         taken_for: the term of the model's vocabulary that the prompt means, "" if it is near none: the model was not
             trained to find it. None for a model without a vocabulary.
+        saliency_method: what was used.
         edited: a person changed boxes or points.
         seconds: time by stage.
     """
@@ -50,6 +51,7 @@ class SliceEvidence:
     mask: np.ndarray
     segmenter_scores: np.ndarray
     taken_for: str | None
+    saliency_method: str
     edited: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
 

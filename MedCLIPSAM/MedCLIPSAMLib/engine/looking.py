@@ -15,7 +15,9 @@ from .errors import InputError
 from .precision import computing_in
 from .presence import NEUTRAL_TEXTS, image_clues, map_clues, unit
 from .prompt import Prompt
+from .published import PUBLISHED
 from .saliency import SaliencyBatch, SaliencyMethod, TextQuery, saliency_method
+from .saliency.m2ib import QUICK
 from .settings import Settings
 from .volume import Frame, SliceStack, Window, automatic_window
 
@@ -47,7 +49,8 @@ class Looker:
     """Saliency and clues of prompts on slices, each computed once.
 
     Attributes:
-        at_once: slices that are best asked for together.
+        method: of a run over the volume.
+        quick: the method that stands in for it where a person waits.
     """
 
     def __init__(
@@ -55,8 +58,8 @@ class Looker:
     ) -> None:
         self.viewer = viewer
         self.model = model
-        self.method = _method(model, settings)
-        self.at_once = self.method.at_once(model)
+        self.method = _method(_name(model, settings), model, settings)
+        self.quick = _method(self.method.preview, model, settings)
         self._dtype = dtype
         self._cache = cache
         self._queries: dict[tuple[tuple[str, ...], tuple[str, ...]], TextQuery] = {}
@@ -85,30 +88,38 @@ class Looker:
         with within_memory(self.model.name, self.model.device):
             if self._neutral is None:
                 self._neutral = unit(self.model.encode_text(NEUTRAL_TEXTS))
-            images = torch.stack([seen["image"] for seen in self._seen(indices)]).to(self.model.device)
+            seen = self._seen(self.method, indices)
+            images = torch.stack([each["image"] for each in seen]).to(self.model.device)
             return image_clues(unit(images), self.query(prompt), self._neutral)
 
     def look(
-        self, prompt: Prompt, indices: Sequence[int], cancelled: Callable[[], bool] | None = None
+        self,
+        prompt: Prompt,
+        indices: Sequence[int],
+        cancelled: Callable[[], bool] | None = None,
+        method: SaliencyMethod | None = None,
     ) -> tuple[np.ndarray, list[dict[str, float]]]:
         """Saliency (N, S, S), float16 if it is a probability, and clues of ``prompt`` on the slices in ``indices``.
+
+        Args:
+            method: `quick` or, if not given, `method`.
 
         Raises:
             Cancelled: ``cancelled`` said so.
             InputError: the model's device has too little memory.
         """
-        query = self.query(prompt)
+        query, way = self.query(prompt), method or self.method
         number = list(self._queries).index((prompt.wordings, prompt.contrast))
 
         def explain(missing: list[int]) -> list[Tensors]:
             slices = [indices[position] for position in missing]
-            prepared = torch.stack([seen["prepared"] for seen in self._seen(slices)]).to(self.model.device)
+            prepared = torch.stack([seen["prepared"] for seen in self._seen(way, slices)]).to(self.model.device)
             with computing_in(self._dtype, self.model.device):
-                batch = self.method.explain(self.model, prepared, query, slices, cancelled)
-            return [_kept(batch, position, self.method.absolute) for position in range(len(slices))]
+                batch = way.explain(self.model, prepared, query, slices, cancelled)
+            return [_kept(batch, position, way.absolute) for position in range(len(slices))]
 
         with within_memory(self.model.name, self.model.device):
-            looks = self._cache.each((f"saliency {number} {index}" for index in indices), explain)
+            looks = self._cache.each((f"{way.name} {number} {index}" for index in indices), explain)
         batch = SaliencyBatch(
             torch.stack([look["map"] for look in looks]),
             torch.stack([look["information"] for look in looks]),
@@ -117,19 +128,19 @@ class Looker:
         clues = zip(self.judge(prompt, indices), map_clues(batch), strict=True)
         return batch.maps.numpy(), [judged | seen for judged, seen in clues]
 
-    def _seen(self, indices: Sequence[int]) -> list[Tensors]:
-        """What the method keeps of each slice ("prepared"), and the features of the image, if it needs them."""
+    def _seen(self, method: SaliencyMethod, indices: Sequence[int]) -> list[Tensors]:
+        """What a method keeps of each slice ("prepared"), and the features of the image, if it needs them."""
 
         def prepare(missing: list[int]) -> list[Tensors]:
             pictures = self.viewer.pictures([indices[position] for position in missing], self.model.image_size)
             with computing_in(self._dtype, self.model.device):
-                prepared = self.method.prepare(self.model, self.model.preprocess(pictures))
-                images = self.method.image_features(self.model, prepared)
+                prepared = method.prepare(self.model, self.model.preprocess(pictures))
+                images = method.image_features(self.model, prepared)
             return [
                 {"prepared": tokens, "image": image} for tokens, image in zip(prepared, images.float(), strict=True)
             ]
 
-        return self._cache.each((f"image {index}" for index in indices), prepare)
+        return self._cache.each((f"{method.prepared_as} {index}" for index in indices), prepare)
 
 
 def _kept(batch: SaliencyBatch, position: int, absolute: bool) -> Tensors:
@@ -141,19 +152,27 @@ def _kept(batch: SaliencyBatch, position: int, absolute: bool) -> Tensors:
     return kept if batch.presence is None else kept | {"presence": batch.presence[position]}
 
 
-def _method(model: ImageTextModel, settings: Settings) -> SaliencyMethod:
-    name = "m2ib" if settings.exact else settings.saliency or model.recommended.saliency
-    if name != "m2ib":
+def _name(model: ImageTextModel, settings: Settings) -> str:
+    return "m2ib" if settings.exact else settings.saliency or model.recommended.saliency
+
+
+def _method(name: str, model: ImageTextModel, settings: Settings) -> SaliencyMethod:
+    if name not in ("m2ib", "gradient"):
         return saliency_method(name)
     layer = model.recommended.layer if settings.layer is None else settings.layer
     if not 0 <= layer < model.block_count:
         raise InputError(f"Layer {layer} does not exist in {model.name}; choose from 0 to {model.block_count - 1}.")
+    if name == "gradient":
+        return saliency_method(name, layer=layer, seed=settings.seed)
+    preset = PUBLISHED if settings.exact else QUICK
     return saliency_method(
         name,
         layer=layer,
         beta=model.recommended.beta if settings.beta is None else settings.beta,
-        steps=settings.steps,
-        noise_samples=settings.noise_samples,
+        steps=settings.steps or preset.steps,
+        noise_samples=settings.noise_samples or preset.noise_samples,
+        learning_rate=preset.learning_rate,
+        antithetic=not settings.exact,
         seed=settings.seed,
         noise="published" if settings.exact else "per-slice",
     )

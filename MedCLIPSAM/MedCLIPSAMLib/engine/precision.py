@@ -8,12 +8,12 @@ import torch
 
 from .errors import InputError
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-PRECISIONS = ("auto", *_DTYPES)
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = ("auto", *DTYPES)
 
 
-def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """The format behind a name.
+def pick_precision(name: str, device: torch.device) -> str:
+    """The name in `DTYPES` for one in `PRECISIONS`.
 
     "auto" is bf16 where the device multiplies it in hardware of its own (AMX of a CPU, CUDA from Ampere on), fp16 on
     older CUDA devices, and fp32 elsewhere: a CPU without AMX is slower in bf16.
@@ -24,10 +24,10 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
     if name not in PRECISIONS:
         raise InputError(f"There is no precision '{name}': choose one of {', '.join(PRECISIONS)}.")
     if name != "auto":
-        return _DTYPES[name]
+        return name
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.bfloat16 if device.type == "cpu" and _has_amx() else torch.float32
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "bf16" if device.type == "cpu" and _has_amx() else "fp32"
 
 
 def computing_in(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -19,7 +20,7 @@ from .locating import Locator, each_counts
 from .looking import Looker, Viewer
 from .masking import Masker
 from .pointing import points_on
-from .precision import pick_precision
+from .precision import DTYPES, pick_precision
 from .presence import HIGH, present, score
 from .prompt import Prompt
 from .run import IsCancelled, ReportProgress, Run, timed
@@ -68,8 +69,9 @@ class Session:
         cache = TensorCache(default_budget() if memory is None else memory)
         # The published results are those of float32.
         precision = "fp32" if self.settings.exact and self.settings.precision == "auto" else self.settings.precision
-        self._looker = Looker(viewer, clip, self.settings, pick_precision(precision, clip.device), cache)
-        dtype = pick_precision(precision, segmenter.device)
+        self._precision = pick_precision(precision, clip.device)
+        self._looker = Looker(viewer, clip, self.settings, DTYPES[self._precision], cache)
+        dtype = DTYPES[pick_precision(precision, segmenter.device)]
         self._masker = Masker(viewer, segmenter, self.settings.voting, dtype, cache)
         name = self.settings.localize or ("kmeans" if self.settings.exact else self._looker.method.localizer)
         self._binarize = binarizer(name)
@@ -82,9 +84,27 @@ class Session:
         self._viewer = viewer
         self._corrections: dict[tuple[str, int], SliceEvidence] = {}
         self._looks: dict[tuple[Prompt, int], SliceEvidence] = {}  # what the corrections started from
+        self._last_look: tuple[tuple[Prompt, int], SliceEvidence] | None = None
 
-    def preview(self, index: int, prompt: Prompt, cancelled: IsCancelled | None = None) -> SliceEvidence:
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What a run does, chosen by a person or by the models; values that JSON can hold."""
+        method = self._looker.method
+        return self.settings.as_dict() | {
+            "saliency": method.name,
+            **method.choices,
+            "localize": self._binarize.name,
+            "window": asdict(self.window),
+            "precision": self._precision,
+        }
+
+    def preview(
+        self, index: int, prompt: Prompt, cancelled: IsCancelled | None = None, *, quick: bool = False
+    ) -> SliceEvidence:
         """The whole chain on slice ``index``, without its neighbours.
+
+        Args:
+            quick: by the saliency method that stands in for that of a run where it is slow.
 
         Raises:
             InputError: there is no such slice, or a point is outside of what the models see.
@@ -93,7 +113,8 @@ class Session:
         self._check([index])
         seconds: dict[str, float] = {}
         with timed(seconds, "saliency"):
-            (saliency,), clues = self._looker.look(prompt, [index], cancelled)
+            method = self._looker.quick if quick else self._looker.method
+            (saliency,), clues = self._looker.look(prompt, [index], cancelled, method)
         saliency = saliency.astype(np.float32)
         value = score(clues[0])
         positive, negative = self._points(prompt)
@@ -113,7 +134,7 @@ class Session:
             trusted = None if self._locator.stretched else _without(heat, candidates & ~coarse)
             mask, scores = self._masker.mask(index, boxes, coarse, prompt, positive, negative, trusted)
         found = bool(mask.any())
-        return SliceEvidence(
+        evidence = SliceEvidence(
             index,
             saliency,
             self._viewer.frame,
@@ -124,8 +145,11 @@ class Session:
             mask,
             scores,
             self._looker.meaning(prompt),
+            method.name,
             seconds=seconds,
         )
+        self._last_look = (prompt, index), evidence
+        return evidence
 
     def edit(
         self,
@@ -135,6 +159,8 @@ class Session:
         points: Sequence[tuple[float, float, bool]] = (),
     ) -> SliceEvidence:
         """Runs only the mask decoder again, with boxes or points from a person; later runs keep the result.
+
+        It starts from the last preview of the slice, or makes a quick one.
 
         Args:
             boxes: (B, 4) x0, y0, x1, y1 in pixels of the slice; None keeps those of the last look. Where they are those
@@ -146,7 +172,10 @@ class Session:
             InputError: there is no such slice, or a box has no area.
         """
         # Kept, because a saliency method may take seconds and a drag asks again and again.
-        looked = self._looks.get((prompt, index)) or self.preview(index, prompt)
+        of_last, last = self._last_look or (None, None)
+        looked = last if of_last == (prompt, index) else self._looks.get((prompt, index))
+        if looked is None:
+            looked = self.preview(index, prompt, quick=True)
         self._looks[prompt, index] = looked
         before = self._corrections.get(_key(prompt, index), looked)
         chosen = before.boxes if boxes is None else np.asarray(boxes, float).reshape(-1, 4)
@@ -234,7 +263,7 @@ class Session:
             found = self._presence(run, clues)
             rows = np.flatnonzero(found).tolist()
         with timed(run.seconds, "saliency"):
-            for batch in run.batches("saliency", rows, looker.at_once):
+            for batch in run.batches("saliency", rows, looker.method.at_once(self.clip)):
                 seen, told = looker.look(run.prompt, [run.indices[row] for row in batch], run.cancelled)
                 maps[batch] = seen
                 for row, clue in zip(batch, told, strict=True):

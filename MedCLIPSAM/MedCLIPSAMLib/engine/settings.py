@@ -17,7 +17,8 @@ class Settings:
         axis: along which the volume is cut into slices.
         window: intensities shown to the models.
         saliency: method by its registry name.
-        layer, beta, steps, noise_samples, seed: of M2IB.
+        layer, beta, steps, noise_samples, seed: of M2IB; the published ones if ``exact``, else steps and samples of
+            `m2ib.QUICK`.
         localize: binarizer by its registry name.
         voting: None asks the segmenter for one mask; else it gives several, combined as named in `sam.voting`.
         slicewise: every slice for itself, as published: a box on every slice, absent or not.
@@ -31,8 +32,8 @@ class Settings:
     saliency: str | None = None
     layer: int | None = None
     beta: float | None = None
-    steps: int = PUBLISHED.steps
-    noise_samples: int = PUBLISHED.noise_samples
+    steps: int | None = None
+    noise_samples: int | None = None
     seed: int = PUBLISHED.seed
     localize: str | None = None
     voting: str | None = None

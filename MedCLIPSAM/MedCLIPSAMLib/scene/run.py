@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,13 +129,6 @@ def _with_other_slices(
 
 
 def _provenance(session: Session, prompt: Prompt, evidence: SegmentEvidence, slices_kept: int) -> Provenance:
-    used = {
-        "saliency": evidence.saliency_method,
-        "localize": evidence.localizer,
-        "window": asdict(session.window),
-    }
-    advised = session.clip.recommended
-    left_to_model = {"layer": advised.layer, "beta": advised.beta} if evidence.saliency_method == "m2ib" else {}
     return Provenance(
         prompt=prompt,
         found=evidence.found,
@@ -148,5 +141,5 @@ def _provenance(session: Session, prompt: Prompt, evidence: SegmentEvidence, sli
             ModelUse("clip", session.clip.name, session.clip.checksum),
             ModelUse("segmenter", session.segmenter.name, session.segmenter.checksum),
         ),
-        settings=left_to_model | session.settings.as_dict() | used,
+        settings=session.choices,
     )

@@ -11,7 +11,11 @@ from .base import SaliencyBatch, SaliencyMethod, TextQuery, normalise
 __all__ = ["SALIENCY", "SaliencyBatch", "SaliencyMethod", "TextQuery", "normalise", "saliency_method"]
 
 # Name -> class, imported when asked for.
-SALIENCY = {"m2ib": f"{__name__}.m2ib:M2IB", "dense": f"{__name__}.dense:Dense"}
+SALIENCY = {
+    "m2ib": f"{__name__}.m2ib:M2IB",
+    "gradient": f"{__name__}.gradient:Gradient",
+    "dense": f"{__name__}.dense:Dense",
+}
 
 
 def saliency_method(name: str, **options: Any) -> SaliencyMethod:

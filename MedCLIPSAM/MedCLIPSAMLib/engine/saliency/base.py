@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -62,11 +62,23 @@ class SaliencyMethod(Protocol):
     Attributes:
         localizer: the binarizer that suits its maps.
         absolute: maps are probabilities, low everywhere where the thing is absent; others must be stretched.
+        preview: name of the method that stands in for it where a person waits.
     """
 
     name: ClassVar[str]
     localizer: ClassVar[str]
     absolute: ClassVar[bool]
+    preview: ClassVar[str]
+
+    @property
+    def prepared_as(self) -> str:
+        """What `prepare` gives, by name; methods with the same can share it."""
+        ...
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """Its options, as far as they change the result; values that JSON can hold."""
+        ...
 
     def at_once(self, model: ImageTextModel) -> int:
         """How many images are best explained together where `model` runs; as many as its memory allows, at most."""

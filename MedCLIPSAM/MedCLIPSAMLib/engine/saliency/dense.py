@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -31,6 +31,17 @@ class Dense(SaliencyMethod):
     name: ClassVar[str] = "dense"
     localizer: ClassVar[str] = "kmeans"
     absolute: ClassVar[bool] = True
+    preview: ClassVar[str] = name
+
+    @property
+    def prepared_as(self) -> str:
+        """See `SaliencyMethod.prepared_as`."""
+        return "cells"
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """None."""
+        return {}
 
     def at_once(self, model: ImageTextModel) -> int:
         """A few, whose time a user does not notice."""

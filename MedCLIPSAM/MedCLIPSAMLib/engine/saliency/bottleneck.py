@@ -1,0 +1,110 @@
+"""What the methods share that let noise through a bottleneck after a transformer block."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..clip.base import ImageTextModel
+from ..published import PUBLISHED
+from .base import SaliencyBatch, SaliencyMethod
+
+_KEPT_PER_BLOCK = 16  # numbers per token and channel that a block keeps for its backward pass, with a margin
+_MOST_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Bottleneck(SaliencyMethod):
+    """Noise replaces the tokens X after a transformer block in part, T = a X + (1 - a) e with e ~ N(0, 1).
+
+    The blocks before the bottleneck run once per image. Only the blocks after it run on noisy tokens, and nothing but
+    the bottleneck has a gradient.
+
+    Attributes:
+        layer: block (0-based) whose output goes through the bottleneck.
+        noise_samples: noise tensors drawn at a time.
+        antithetic: draws them in pairs e, -e, whose errors of odd order cancel each other.
+        seed: of the noise, which each (seed, slice number) draws from a stream of its own: a map depends neither on
+            the batch nor on the order.
+        batch: images at a time; None takes one on a CPU, whose cores it keeps busy with its noise samples, and as
+            many as half of the free memory holds on an accelerator, 32 at most.
+    """
+
+    layer: int = PUBLISHED.layer
+    _: KW_ONLY
+    noise_samples: int = PUBLISHED.noise_samples
+    antithetic: bool = False
+    seed: int = PUBLISHED.seed
+    batch: int | None = None
+
+    localizer: ClassVar[str] = "kmeans"
+    absolute: ClassVar[bool] = False
+
+    @property
+    def prepared_as(self) -> str:
+        """See `SaliencyMethod.prepared_as`."""
+        return f"block {self.layer}"
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """All but the batch, which changes nothing."""
+        return {name: value for name, value in asdict(self).items() if name != "batch"}
+
+    def at_once(self, model: ImageTextModel) -> int:
+        """See `SaliencyMethod.at_once`."""
+        if self.batch is not None:
+            return self.batch
+        if model.device.type != "cuda":
+            return 1
+        numbers = self.noise_samples * (1 + model.grid**2) * model.token_width * _KEPT_PER_BLOCK
+        room = torch.cuda.mem_get_info(model.device)[0] // 2
+        return max(1, min(_MOST_AT_ONCE, room // (4 * numbers * (model.block_count - self.layer))))
+
+    def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, T, W): the tokens that go into the bottleneck."""
+        return model.tokens_after(pixels, self.layer)
+
+    def image_features(self, model: ImageTextModel, prepared: Tensor) -> Tensor:
+        """(N, T, W) tokens -> (N, D): the blocks after the bottleneck, with nothing held back."""
+        with torch.no_grad():
+            return model.features_after(prepared, self.layer)
+
+    def agreement(
+        self, model: ImageTextModel, tokens: Tensor, keep: Tensor, target: Tensor, streams: list[torch.Generator]
+    ) -> Tensor:
+        """(N,) cosine of image and text behind the bottleneck, mean over the noise.
+
+        Args:
+            tokens: (N, T, W), X above; keep: the same shape, a above.
+            target: (D,) text of length 1.
+            streams: N generators, each of one image's noise.
+        """
+        noisy = (keep * tokens).unsqueeze(1) + (1 - keep).unsqueeze(1) * self._noise(tokens, streams)
+        images = model.features_after(noisy.flatten(0, 1), self.layer).unflatten(0, (len(tokens), -1))
+        return F.cosine_similarity(images.float(), target, dim=-1, eps=1e-6).mean(1)
+
+    def stream(self, number: int) -> torch.Generator:
+        """The noise of slice ``number``."""
+        seed = np.random.SeedSequence([self.seed, number]).generate_state(1, np.uint64)[0]
+        return torch.Generator().manual_seed(int(seed))
+
+    def _noise(self, tokens: Tensor, streams: list[torch.Generator]) -> Tensor:
+        """(N, n, T, W); drawn on the CPU, so that every device gets the same."""
+        drawn = -(-self.noise_samples // 2) if self.antithetic else self.noise_samples
+        shape = (drawn, *tokens.shape[1:])
+        noise = torch.stack([torch.empty(shape).normal_(generator=stream) for stream in streams])
+        if self.antithetic:
+            noise = torch.cat([noise, -noise], 1)[:, : self.noise_samples]
+        return noise.to(tokens.device)
+
+
+def as_maps(model: ImageTextModel, patches: Tensor) -> SaliencyBatch:
+    """(N, patches) information of each patch -> maps enlarged to the image, bilinear, and their sums."""
+    grid = patches.unflatten(1, (model.grid, model.grid))
+    maps = F.interpolate(grid.unsqueeze(1), (model.image_size,) * 2, mode="bilinear").squeeze(1)
+    return SaliencyBatch(maps, grid.sum((1, 2)))
