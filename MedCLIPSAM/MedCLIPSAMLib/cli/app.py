@@ -9,6 +9,7 @@ from typing import Annotated, cast
 import typer
 
 from .. import __version__
+from ..engine.allocation import keep_freed_memory
 from ..engine.errors import Cancelled, MedCLIPSAMError
 from .console import complain, stderr
 from .demo import demo
@@ -85,4 +86,5 @@ def _failed(sentence: str) -> int:
 
 def main() -> None:
     """The console script."""
+    keep_freed_memory()
     sys.exit(run())

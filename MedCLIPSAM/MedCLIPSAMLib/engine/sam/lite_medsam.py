@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .box_trained import BoxTrainedNetwork
+from .fusing import fuse_activation, fuse_normalisation
 from .network import SamNetwork, to_unit_range
 
 with warnings.catch_warnings():
@@ -57,15 +57,20 @@ def build(name: str, state: dict[str, Tensor], checksum: str, device: torch.devi
     network = build_lite_medsam()
     network.load_state_dict(state)
     network.eval()
-    _fuse(network.image_encoder)  # with channels_last, a quarter quicker on a CPU and equal to 1e-5
+    _fuse(network.image_encoder)
     network.to(memory_format=torch.channels_last)
     return BoxTrainedNetwork(name, checksum, network, LiteMedSamInput(), device)
 
 
-def _fuse(module: Any) -> None:
-    """Folds every batch normalisation of TinyViT into the convolution before it."""
-    for name, child in module.named_children():
-        if isinstance(getattr(child, "bn", None), nn.BatchNorm2d):
-            setattr(module, name, fuse_conv_bn_eval(child.c, child.bn))
-        else:
-            _fuse(child)
+def _fuse(encoder: Any) -> None:
+    """With channels-last, the encoder takes half its time on a CPU, and gives the same to 1e-5."""
+    fuse_normalisation(encoder)
+    for module in list(encoder.modules()):
+        match type(module).__name__:
+            case "MBConv":
+                fuse_activation(module, "conv1", activation="act1")
+                fuse_activation(module, "conv2", activation="act2")
+            case "PatchMerging":
+                fuse_activation(module, "conv1", "conv2", activation="act")
+            case "Mlp":
+                fuse_activation(module, "fc1", activation="act")
