@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: setup demo test lint quickstart-model
+.PHONY: setup demo test lint bench bench-quick quickstart-model
 
 setup: $(INSTALLED)
 
@@ -21,6 +21,12 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest Testing
+
+bench: $(INSTALLED)
+	PYTHONPATH=tools $(BIN)/python -m Testing.benchmarks
+
+bench-quick: $(INSTALLED)
+	PYTHONPATH=tools $(BIN)/python -m Testing.benchmarks --quick
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -125,7 +125,7 @@ def test_only_what_is_missing_is_made():
     assert [float(tensors["a"][0]) for tensors in made] == [0, 1, 2]
 
 
-def test_a_quarter_of_free_memory_is_the_default(monkeypatch):
+def test_a_quarter_of_free_memory_is_the_default_within_limits(monkeypatch):
     class Memory:
         available = 400 << 20
 
@@ -133,3 +133,5 @@ def test_a_quarter_of_free_memory_is_the_default(monkeypatch):
     assert default_budget() == 100 << 20
     Memory.available = 0
     assert default_budget() == 64 << 20
+    Memory.available = 100 << 30
+    assert default_budget() == 512 << 20

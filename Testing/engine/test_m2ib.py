@@ -188,7 +188,7 @@ def test_methods_are_found_by_name() -> None:
 def test_antithetic_noise_comes_in_pairs_that_cancel(model, pixels) -> None:
     tokens = model.tokens_after(pixels[:1], LAYER)
     method = M2IB(LAYER, noise_samples=5, antithetic=True)
-    noise = method._noise(tokens, [method.stream(0)])[0]
+    noise = method._noise(tokens, [method.stream(0, torch.device("cpu"))])[0]
     assert noise.shape == (5, *tokens.shape[1:])
     assert torch.equal(noise[:2], -noise[3:])
     assert noise[2].std() > 0.5

@@ -17,10 +17,26 @@ _NEAR_MM = 40.0  # a click further than this from every component means somethin
 
 def _components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(N, H, W) or (H, W) bool -> labels and sizes; ``sizes[0]``, the background, is 0."""
-    labels = cc3d.connected_components(mask, connectivity=_TOUCH if mask.ndim == 3 else _TOUCH_IN_PLANE)
-    sizes = np.bincount(labels.ravel()) if labels.size else np.zeros(1, int)
+    connectivity = _TOUCH if mask.ndim == 3 else _TOUCH_IN_PLANE
+    labels, count = cc3d.connected_components(mask, connectivity=connectivity, return_N=True)
+    sizes = _sizes(labels, count)
     sizes[0] = 0
     return labels, sizes
+
+
+def _sizes(labels: np.ndarray, count: int, where: np.ndarray | None = None) -> np.ndarray:
+    """(count + 1,) voxels of each label, in ``where`` or everywhere."""
+    sizes = np.zeros(count + 1, int)
+    # Plane by plane, because NumPy counts in integers four times as wide.
+    for index, plane in enumerate(labels if labels.ndim == 3 else labels[None]):
+        sizes += np.bincount(plane.ravel() if where is None else plane[where[index]], minlength=count + 1)
+    return sizes
+
+
+def _occupied(stack: np.ndarray) -> slice:
+    """The planes of (N, H, W) bool between the first and the last that have anything."""
+    planes = np.flatnonzero([plane.any() for plane in stack])
+    return slice(planes[0], planes[-1] + 1) if len(planes) else slice(0, 0)
 
 
 def choose(
@@ -44,11 +60,13 @@ def choose(
     Returns:
         (N, H, W) bool.
     """
-    labels, sizes = _components(candidates)
-    if not sizes.any():
+    planes = _occupied(candidates)
+    if planes.start == planes.stop:
         return candidates
-    wanted = _labels_at(labels, positive, spacing, _NEAR_MM)
-    unwanted = _labels_at(labels, negative, spacing, 0.0) - wanted
+    labels, sizes = _components(candidates[planes])
+    first = np.array([planes.start, 0, 0])
+    wanted = _labels_at(labels, positive - first, spacing, _NEAR_MM)
+    unwanted = _labels_at(labels, negative - first, spacing, 0.0) - wanted
     sizes[list(unwanted)] = 0
     keep = np.zeros(len(sizes), bool)
     if len(positive):
@@ -58,7 +76,15 @@ def choose(
         keep[largest] = sizes[largest] > 0
     else:
         keep = sizes > _MINOR * sizes.max()
-    return keep[labels]
+    return _with_labels(candidates.shape, planes, labels, keep)
+
+
+def _with_labels(shape: tuple[int, ...], planes: slice, labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """(N, H, W) bool: where ``labels`` (planes, H, W) are among those that (count + 1,) bool ``keep`` says."""
+    chosen = np.zeros(shape, bool)
+    for plane, own in zip(chosen[planes], labels, strict=True):
+        plane[:] = keep[own]
+    return chosen
 
 
 def without_specks(plane: np.ndarray) -> np.ndarray:
@@ -119,10 +145,11 @@ def without_strays(mask: np.ndarray, seeds: np.ndarray, *, small_too: bool = Fal
     Args:
         small_too: keep small ones that touch a seed, because somebody asked for each.
     """
-    labels, sizes = _components(mask)
-    if not sizes.any():
+    planes = _occupied(mask)
+    if planes.start == planes.stop:
         return mask
+    labels, sizes = _components(mask[planes])
     keep = sizes > (0 if small_too else _MINOR * sizes.max())
-    keep &= np.bincount(labels[seeds], minlength=len(sizes)) > 0
+    keep &= _sizes(labels, len(sizes) - 1, seeds[planes]) > 0
     keep[0] = False
-    return keep[labels]
+    return _with_labels(mask.shape, planes, labels, keep)

@@ -40,8 +40,7 @@ class Session:
     """MedCLIP-SAMv2's chain (Koleilat et al., arXiv:2409.19483) on one volume: text -> saliency -> box -> SAM.
 
     Args:
-        memory: bytes that may be kept of what was computed, a quarter of what is free now if not given; the rest is
-            kept on disk.
+        memory: bytes that may be kept of what was computed, see `cache.default_budget`; the rest is kept on disk.
 
     Attributes:
         stack: the slices, in the order in which their numbers are given.
@@ -239,11 +238,12 @@ class Session:
             boxes = [self._locator.boxes(plane, prompt) for plane in coarse]
             if not self.settings.slicewise:
                 boxes = steady_boxes(boxes)
-        masks, trust = self._masks(run, boxes, coarse, candidates & ~coarse, maps)
+        masks, trust = self._masks(run, boxes, coarse, candidates, maps)
         with timed(run.seconds, "cleaning"):
             if not self.settings.slicewise:
                 masks[self._doubted(run, scores, trust)] = False
-                masks = without_strays(masks, self._seeds(run, coarse), small_too=each_counts(prompt))
+                self._add_clicks(run, coarse)
+                masks = without_strays(masks, coarse, small_too=each_counts(prompt))
         return self._conclude(run, scores, clues, boxes, masks, trust)
 
     def _look(self, run: Run) -> tuple[np.ndarray, list[dict[str, float]], np.ndarray]:
@@ -284,15 +284,13 @@ class Session:
             coarse[row] = self._locator.coarse(run.indices[row], self._locator.heat(maps[row]), run.prompt)
         return coarse
 
-    def _seeds(self, run: Run, coarse: np.ndarray) -> np.ndarray:
-        """(N, H, W) bool: what led to masks, the components and the clicks."""
-        seeds = coarse.copy()
+    def _add_clicks(self, run: Run, coarse: np.ndarray) -> None:
+        """Makes (N, H, W) bool of components all that led to masks: components and clicks."""
         row, y, x = np.rint(run.points_by_row()[0]).astype(int).T
-        seeds[row, y, x] = True
-        return seeds
+        coarse[row, y, x] = True
 
     def _masks(
-        self, run: Run, boxes: list[np.ndarray], coarse: np.ndarray, rejected: np.ndarray, maps: np.ndarray
+        self, run: Run, boxes: list[np.ndarray], coarse: np.ndarray, candidates: np.ndarray, maps: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """(N, H, W) bool masks from the segmenter, and (N,) its mean score on each slice, NaN where it did not run."""
         masks, trust = np.zeros(coarse.shape, bool), np.full(len(coarse), np.nan)
@@ -305,7 +303,7 @@ class Session:
                 for row in rows:
                     heat = None  # a stretched map is no probability to merge with
                     if not self._locator.stretched:
-                        heat = _without(self._locator.heat(maps[row]), rejected[row])
+                        heat = _without(self._locator.heat(maps[row]), candidates[row] & ~coarse[row])
                     place = (run.indices[row], boxes[row], coarse[row])
                     masks[row], answers = self._masker.mask(*place, run.prompt, run.positive, run.negative, heat)
                     trust[row] = answers.mean() if len(answers) else np.nan
@@ -348,8 +346,10 @@ class Session:
                     correction is not None,
                 )
             )
-        whole = np.zeros(self.stack.array.shape, bool)
-        whole[run.indices] = masks
+        whole = masks
+        if len(masks) < len(self.stack):
+            whole = np.zeros(self.stack.array.shape, bool)
+            whole[run.indices] = masks
         return SegmentEvidence(
             run.prompt.name,
             self.stack.restore(whole),

@@ -88,16 +88,16 @@ class Bottleneck(SaliencyMethod):
         images = model.features_after(noisy.flatten(0, 1), self.layer).unflatten(0, (len(tokens), -1))
         return F.cosine_similarity(images.float(), target, dim=-1, eps=1e-6).mean(1)
 
-    def stream(self, number: int) -> torch.Generator:
-        """The noise of slice ``number``."""
+    def stream(self, number: int, device: torch.device) -> torch.Generator:
+        """The noise of slice ``number``, drawn on ``device``: drawn elsewhere it would keep an accelerator waiting."""
         seed = np.random.SeedSequence([self.seed, number]).generate_state(1, np.uint64)[0]
-        return torch.Generator().manual_seed(int(seed))
+        return torch.Generator(device).manual_seed(int(seed))
 
     def _noise(self, tokens: Tensor, streams: list[torch.Generator]) -> Tensor:
-        """(N, n, T, W); drawn on the CPU, so that every device gets the same."""
+        """(N, n, T, W)"""
         drawn = -(-self.noise_samples // 2) if self.antithetic else self.noise_samples
         shape = (drawn, *tokens.shape[1:])
-        noise = torch.stack([torch.empty(shape).normal_(generator=stream) for stream in streams])
+        noise = torch.stack([torch.empty(shape, device=own.device).normal_(generator=own) for own in streams])
         if self.antithetic:
             noise = torch.cat([noise, -noise], 1)[:, : self.noise_samples]
         return noise.to(tokens.device)

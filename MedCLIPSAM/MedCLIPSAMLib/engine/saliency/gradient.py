@@ -48,7 +48,7 @@ class Gradient(Bottleneck):
                 raise Cancelled("Saliency was cancelled.")
             tokens = prepared[first : first + at_once]
             keep = torch.full_like(tokens, _HALF_OPEN).requires_grad_()
-            streams = [self.stream(number) for number in numbers[first : first + at_once]]
+            streams = [self.stream(number, tokens.device) for number in numbers[first : first + at_once]]
             with torch.enable_grad():
                 agreement = self.agreement(model, tokens, keep, query.target, streams)
                 (gain,) = torch.autograd.grad(agreement.sum(), keep)

@@ -53,7 +53,9 @@ class M2IB(Bottleneck):
         cancelled: Callable[[], bool] | None = None,
     ) -> SaliencyBatch:
         """(N, T, W) tokens -> maps in nats per patch and their sum; see `SaliencyMethod.explain`."""
-        streams = [self.stream(number) for number in (range(len(prepared)) if slices is None else slices)]
+        streams = [
+            self.stream(number, prepared.device) for number in (range(len(prepared)) if slices is None else slices)
+        ]
         at_once = self.at_once(model)
         patches = [
             self._patch_information(
@@ -63,9 +65,11 @@ class M2IB(Bottleneck):
         ]
         return as_maps(model, torch.cat(patches))
 
-    def stream(self, number: int) -> torch.Generator:
-        """The noise of slice ``number``."""
-        return torch.Generator().manual_seed(self.seed) if self.noise == "published" else super().stream(number)
+    def stream(self, number: int, device: torch.device) -> torch.Generator:
+        """The noise of slice ``number``; what was published was drawn on a CPU."""
+        if self.noise == "published":
+            return torch.Generator().manual_seed(self.seed)
+        return super().stream(number, device)
 
     def _patch_information(
         self,

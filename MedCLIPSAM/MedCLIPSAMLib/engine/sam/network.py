@@ -55,6 +55,8 @@ class SamNetwork:
         self.device = device
         self._network: Any = network.requires_grad_(False).eval().to(device)
         self._prepare = prepare
+        with torch.inference_mode():
+            self._positions: Tensor = self._network.prompt_encoder.get_dense_pe()
 
     @torch.inference_mode()
     def embed(self, rgb: np.ndarray) -> ImageEmbeddings:
@@ -93,7 +95,7 @@ class SamNetwork:
             sparse, dense = self._network.prompt_encoder(points=clicks, boxes=corners, masks=None)
             logits, scores = self._network.mask_decoder(
                 image_embeddings=features,
-                image_pe=self._network.prompt_encoder.get_dense_pe(),
+                image_pe=self._positions,
                 sparse_prompt_embeddings=sparse,
                 dense_prompt_embeddings=dense,
                 multimask_output=multimask,

@@ -1,0 +1,42 @@
+"""Peak memory of one prompt on a volume of N slices, told as JSON; to be run in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+
+import psutil
+
+from MedCLIPSAMLib.engine.allocation import keep_freed_memory
+from MedCLIPSAMLib.engine.clip.registry import load_clip
+from MedCLIPSAMLib.engine.prompt import Prompt
+from MedCLIPSAMLib.engine.sam.registry import load_segmenter
+from MedCLIPSAMLib.engine.session import Session
+
+from .materials import large_volume
+
+
+def main() -> None:
+    keep_freed_memory()  # as the command line does
+    process, done, peak = psutil.Process(), threading.Event(), 0
+    clip, segmenter = load_clip("quickstart", "cpu"), load_segmenter("lite-medsam", "cpu")
+    Session(large_volume(2)[0], clip, segmenter).segment(Prompt("brain", ("brain",)))
+    models = process.memory_info().rss
+    volume, text = large_volume(int(sys.argv[1]))
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.02):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    Session(volume, clip, segmenter).segment(Prompt(text, (text,)))
+    done.set()
+    watcher.join()
+    print(json.dumps({"gigabytes": (peak - models) / 1e9, "volume": volume.array.nbytes / 1e9}))
+
+
+if __name__ == "__main__":
+    main()
