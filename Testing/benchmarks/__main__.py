@@ -27,21 +27,27 @@ def main(
         model = biomedclip_sized(Path(folder))
         console.print("exact M2IB against the textbook ...")
         figures, textbook_s = saliency.exact(model, steps=3 if quick else 10)
+        publish(figures, out)  # after each part, so that a run that is stopped leaves what it measured
         console.print("boxes and words ...")
         figures += chain.edits(model, slices=2 if quick else 5)
+        publish(figures, out)
         if not quick:
             console.print("a volume with the target on part of it ...")
             figures += chain.absent_slices(model, textbook_s, slices=100)
+            publish(figures, out)
     console.print("the whole chain ...")
     figures += chain.whole_chain(20 if quick else 100)
+    publish(figures, out)
     console.print("memory ...")
     figures += chain.memory(50 if quick else 600)
+    publish(figures, out)
     if not quick:
         console.print("cost against slices ...")
         figures += chain.cost_by_slices((25, 50, 100, 200, 400), out)
+        publish(figures, out)
         console.print("what doing less changes ...")
-        saliency.less_work(console, slices=8)
-        figures += saliency.dice_beside_exact()
+        saliency.less_work(console, slices=4)
+        figures += saliency.dice_beside_exact(slices=20)
     publish(figures, out)
 
 

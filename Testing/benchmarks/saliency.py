@@ -138,8 +138,8 @@ def _box(session: Session, heat: np.ndarray) -> np.ndarray:
     return np.array([x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)], float)
 
 
-def dice_beside_exact() -> list[Figure]:
-    """Dice of whole runs, text alone: default settings and M2IB's default beside the exact recipe."""
+def dice_beside_exact(slices: int) -> list[Figure]:
+    """Dice of runs over the middle ``slices``, text alone: default settings and M2IB's default beside --exact."""
     clip, segmenter = load_clip("quickstart", "cpu"), load_segmenter("lite-medsam", "cpu")
     found = []
     for case, prompts in cases():
@@ -150,9 +150,11 @@ def dice_beside_exact() -> list[Figure]:
             "default": Settings(),
         }.items():
             session = Session(case.volume, clip, segmenter, settings)
+            middle = len(session.stack) // 2
+            rows = range(max(0, middle - slices // 2), min(len(session.stack), middle + slices // 2))
             for prompt in prompts:
-                mask = session.segment(Prompt(prompt, (prompt,))).mask
-                scores[name].append(dice(mask, case.masks[prompt]))
+                mask = session.segment(Prompt(prompt, (prompt,)), rows).mask
+                scores[name].append(dice(display(case, mask)[rows], display(case, case.masks[prompt])[rows]))
         means = {name: float(np.mean(values)) for name, values in scores.items()}
         what = f"{case.name} ({', '.join(prompts)}), Dice"
         found += [
