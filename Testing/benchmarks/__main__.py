@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from MedCLIPSAMLib.engine.allocation import keep_freed_memory
 
 from . import chain, saliency
-from .figures import publish
+from .figures import Figure, publish
 from .materials import biomedclip_sized
 
 
@@ -23,32 +23,27 @@ def main(
     """Measures, prints one table, and leaves benchmark.json and a plot."""
     console = Console(width=140)
     keep_freed_memory()  # as the command line does
-    with tempfile.TemporaryDirectory() as folder:
-        model = biomedclip_sized(Path(folder))
-        console.print("exact M2IB against the textbook ...")
-        figures, textbook_s = saliency.exact(model, steps=3 if quick else 10)
-        publish(figures, out)  # after each part, so that a run that is stopped leaves what it measured
-        console.print("boxes and words ...")
-        figures += chain.edits(model, slices=2 if quick else 5)
-        publish(figures, out)
-        if not quick:
-            console.print("a volume with the target on part of it ...")
-            figures += chain.absent_slices(model, textbook_s, slices=100)
-            publish(figures, out)
-    console.print("the whole chain ...")
-    figures += chain.whole_chain(20 if quick else 100)
-    publish(figures, out)
-    console.print("memory ...")
-    figures += chain.memory(50 if quick else 600)
+    model = biomedclip_sized()
+    console.print("exact M2IB against the textbook ...")
+    figures, textbook_s = saliency.exact(model, steps=3 if quick else 10)
+    parts: list[tuple[str, Callable[[], list[Figure]]]] = [
+        ("boxes and words", lambda: chain.edits(model, slices=2 if quick else 5)),
+        ("the whole chain", lambda: chain.whole_chain(20 if quick else 100)),
+        ("memory", lambda: chain.memory(50 if quick else 600)),
+    ]
+    if not quick:
+        parts += [
+            ("a volume with the target on part of it", lambda: chain.absent_slices(model, textbook_s, slices=100)),
+            ("cost against slices", lambda: chain.cost_by_slices((25, 50, 100, 200, 400), out)),
+            ("what doing less changes: masks", lambda: saliency.dice_beside_exact(slices=20)),
+        ]
+    for announcement, measure in parts:
+        publish(figures, out)  # so that a run that is stopped leaves what it measured
+        console.print(f"{announcement} ...")
+        figures += measure()
     publish(figures, out)
     if not quick:
-        console.print("cost against slices ...")
-        figures += chain.cost_by_slices((25, 50, 100, 200, 400), out)
-        publish(figures, out)
-        console.print("what doing less changes ...")
         saliency.less_work(console, slices=4)
-        figures += saliency.dice_beside_exact(slices=20)
-    publish(figures, out)
 
 
 if __name__ == "__main__":

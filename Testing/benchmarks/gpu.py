@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -14,13 +13,12 @@ import torch
 from torch import Tensor
 
 from MedCLIPSAMLib.engine.clip.dual import DualEncoder
-from MedCLIPSAMLib.engine.clip.registry import load_clip
 from MedCLIPSAMLib.engine.precision import DTYPES, computing_in, pick_precision
 from MedCLIPSAMLib.engine.saliency import TextQuery
 from MedCLIPSAMLib.engine.saliency.m2ib import M2IB
-from Testing.engine.biomedclip import BIOMEDCLIP, random_state, write_hub
 
 from .figures import Figure, at_least, publish
+from .materials import biomedclip_sized
 
 _SIDE, _PRODUCTS = 8192, 50  # of the matrices whose products tell the rate
 _BATCHES = (1, 8, 32)
@@ -61,9 +59,7 @@ def main() -> None:
     """Prints the table and leaves benchmark.json in output/bench-gpu."""
     if not torch.cuda.is_available():
         sys.exit("There is no CUDA device here, which this benchmark is about.")
-    with tempfile.TemporaryDirectory() as folder:
-        model = load_clip(write_hub(Path(folder) / "biomedclip", BIOMEDCLIP, random_state(BIOMEDCLIP)), "cuda")
-    assert isinstance(model, DualEncoder)
+    model = biomedclip_sized("cuda")
     precision = pick_precision("auto", model.device)
     rate = matrix_rate(DTYPES[precision])
     name = torch.cuda.get_device_name()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,11 @@ def large_volume(slices: int, side: int = 512) -> tuple[Volume, str]:
     return Volume(array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix, modality, "large"), prompt
 
 
-def biomedclip_sized(folder: Path) -> DualEncoder:
-    """ViT-B/16 and PubMedBERT-base by their shapes, with random weights, in float32 on the CPU."""
-    model = load_clip(write_hub(folder / "biomedclip", BIOMEDCLIP, random_state(BIOMEDCLIP)), "cpu")
+def biomedclip_sized(device: str = "cpu") -> DualEncoder:
+    """ViT-B/16 and PubMedBERT-base by their shapes, with random weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = load_clip(write_hub(Path(folder) / "biomedclip", BIOMEDCLIP, random_state(BIOMEDCLIP)), device)
+        model.encode_text(["liver"])  # the tokenizer is read at the first text
     assert isinstance(model, DualEncoder)
     return model
 

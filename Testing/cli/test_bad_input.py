@@ -59,6 +59,7 @@ def refused(no_models, tmp_path, volume):
         ("segment", (*SEGMENT, "--saliency", "gradcam"), "--saliency 'gradcam' is unknown"),
         ("segment", (*SEGMENT, "--localize", "magic"), "--localize 'magic' is unknown"),
         ("segment", (*SEGMENT, "--voting", "loud"), "--voting 'loud' is unknown"),
+        ("segment", (*SEGMENT, "--precision", "half"), "--precision 'half' is unknown"),
         ("segment", (*SEGMENT, "--steps", "0"), "--steps"),
         ("segment", (*SEGMENT, "--beta", "inf"), "--beta is not finite"),
         ("segment", (*SEGMENT, "--exact", "--saliency", "dense"), "leave out --exact"),

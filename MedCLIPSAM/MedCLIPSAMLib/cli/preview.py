@@ -14,7 +14,7 @@ from .console import stderr, stdout
 from .files import check_apart, check_file, new_file
 from .progress import Stopwatch
 from .report import stage_line, unknown_line
-from .request import saliency_of, slices_of
+from .request import slices_of
 
 
 @options.with_chain_options
@@ -58,7 +58,7 @@ def preview(
         pictures.append(
             SlicePicture(
                 session.window.to_uint8(stack.array[slice_number]),
-                heat_of(seen, saliency_of(settings, session.clip)),
+                heat_of(seen, seen.saliency_method),
                 seen.boxes,
                 seen.mask,
                 stack.spacing[1:],

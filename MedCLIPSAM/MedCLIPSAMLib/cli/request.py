@@ -61,6 +61,7 @@ def read_settings(*, axis: str, window: str | None, **choices: Any) -> Settings:
         InputError: a name is unknown, a value out of range, or two options contradict each other.
     """
     from ..engine.localize import BINARIZERS
+    from ..engine.precision import PRECISIONS
     from ..engine.saliency import SALIENCY
     from ..engine.sam.voting import VOTING
     from ..engine.settings import Settings
@@ -71,6 +72,7 @@ def read_settings(*, axis: str, window: str | None, **choices: Any) -> Settings:
     _check_name("--saliency", given.get("saliency"), SALIENCY)
     _check_name("--localize", given.get("localize"), BINARIZERS)
     _check_name("--voting", given.get("voting"), VOTING)
+    _check_name("--precision", given.get("precision"), PRECISIONS)
     if not math.isfinite(given.get("beta", 0)):
         raise InputError("--beta is not finite; give a number such as 0.1.")
     settings = Settings(axis=cast(Any, axis), window=None if window is None else _read_window(window), **given)
@@ -79,22 +81,17 @@ def read_settings(*, axis: str, window: str | None, **choices: Any) -> Settings:
             f"--exact is the published saliency m2ib; leave out --exact or --saliency {settings.saliency}."
         )
     if settings.saliency is not None:
-        _check_m2ib(settings, settings.saliency)
+        _check_options(settings, settings.saliency)
     return settings
 
 
 def check_fit(settings: Settings, clip: ImageTextModel) -> None:
-    """Refuse options of m2ib where the loaded model runs another method.
+    """Refuse options of a saliency method where the loaded model runs another method.
 
     Raises:
         InputError: there is such an option.
     """
-    _check_m2ib(settings, saliency_of(settings, clip))
-
-
-def saliency_of(settings: Settings, clip: ImageTextModel) -> str:
-    """Name of the saliency method that a session with these runs."""
-    return "m2ib" if settings.exact else settings.saliency or clip.recommended.saliency
+    _check_options(settings, settings.saliency_for(clip.recommended.saliency))
 
 
 def read_modality(text: str | None) -> Modality | None:
@@ -185,7 +182,7 @@ def _check_name(option: str, name: str | None, names: Collection[str]) -> None:
         raise InputError(f"{option} {name!r} is unknown; use {', '.join(names)}.")
 
 
-def _check_m2ib(settings: Settings, method: str) -> None:
+def _check_options(settings: Settings, method: str) -> None:
     default = type(settings)()
     given = (name for name in _OPTIONS_OF["m2ib"] if getattr(settings, name) != getattr(default, name))
     unused = next((name for name in given if name not in _OPTIONS_OF.get(method, ())), None)

@@ -58,7 +58,7 @@ class Looker:
     ) -> None:
         self.viewer = viewer
         self.model = model
-        self.method = _method(_name(model, settings), model, settings)
+        self.method = _method(settings.saliency_for(model.recommended.saliency), model, settings)
         self.quick = _method(self.method.preview, model, settings)
         self._dtype = dtype
         self._cache = cache
@@ -150,10 +150,6 @@ def _kept(batch: SaliencyBatch, position: int, absolute: bool) -> Tensors:
         "information": batch.information[position],
     }
     return kept if batch.presence is None else kept | {"presence": batch.presence[position]}
-
-
-def _name(model: ImageTextModel, settings: Settings) -> str:
-    return "m2ib" if settings.exact else settings.saliency or model.recommended.saliency
 
 
 def _method(name: str, model: ImageTextModel, settings: Settings) -> SaliencyMethod:

@@ -41,6 +41,10 @@ class Settings:
     slicewise: bool = False
     exact: bool = False
 
+    def saliency_for(self, recommended: str) -> str:
+        """Name of the saliency method that runs with a model that recommends ``recommended``."""
+        return "m2ib" if self.exact else self.saliency or recommended
+
     def as_dict(self) -> dict[str, Any]:
         """For reports and provenance; choices left to the model are left out."""
         return {name: value for name, value in asdict(self).items() if value is not None}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any, ClassVar
 
@@ -11,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..clip.base import ImageTextModel
+from ..errors import Cancelled
 from ..published import PUBLISHED
-from .base import SaliencyBatch, SaliencyMethod
+from .base import SaliencyBatch, SaliencyMethod, TextQuery
 
 _KEPT_PER_BLOCK = 16  # numbers per token and channel that a block keeps for its backward pass, with a margin
 _MOST_AT_ONCE = 32
@@ -74,6 +77,45 @@ class Bottleneck(SaliencyMethod):
         with torch.no_grad():
             return model.features_after(prepared, self.layer)
 
+    @abstractmethod
+    def patches(
+        self,
+        model: ImageTextModel,
+        tokens: Tensor,
+        query: TextQuery,
+        streams: list[torch.Generator],
+        stop_if_cancelled: Callable[[], None],
+    ) -> Tensor:
+        """(N, T, W) tokens of images that are explained together -> (N, T - 1) saliency of each patch.
+
+        Args:
+            streams: N generators, each of one image's noise.
+            stop_if_cancelled: to be called between steps.
+        """
+
+    def explain(
+        self,
+        model: ImageTextModel,
+        prepared: Tensor,
+        query: TextQuery,
+        slices: Sequence[int] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> SaliencyBatch:
+        """(N, T, W) tokens -> maps of the patches, enlarged, and their sum; see `SaliencyMethod.explain`."""
+
+        def stop_if_cancelled() -> None:
+            if cancelled is not None and cancelled():
+                raise Cancelled("Saliency was cancelled.")
+
+        numbers = range(len(prepared)) if slices is None else slices
+        streams = [self.stream(number, prepared.device) for number in numbers]
+        at_once = self.at_once(model)
+        parts = [slice(first, first + at_once) for first in range(0, len(prepared), at_once)]
+        found = [self.patches(model, prepared[part], query, streams[part], stop_if_cancelled) for part in parts]
+        grid = torch.cat(found).unflatten(1, (model.grid, model.grid))
+        maps = F.interpolate(grid.unsqueeze(1), (model.image_size,) * 2, mode="bilinear").squeeze(1)
+        return SaliencyBatch(maps, grid.sum((1, 2)))
+
     def agreement(
         self, model: ImageTextModel, tokens: Tensor, keep: Tensor, target: Tensor, streams: list[torch.Generator]
     ) -> Tensor:
@@ -101,10 +143,3 @@ class Bottleneck(SaliencyMethod):
         if self.antithetic:
             noise = torch.cat([noise, -noise], 1)[:, : self.noise_samples]
         return noise.to(tokens.device)
-
-
-def as_maps(model: ImageTextModel, patches: Tensor) -> SaliencyBatch:
-    """(N, patches) information of each patch -> maps enlarged to the image, bilinear, and their sums."""
-    grid = patches.unflatten(1, (model.grid, model.grid))
-    maps = F.interpolate(grid.unsqueeze(1), (model.image_size,) * 2, mode="bilinear").squeeze(1)
-    return SaliencyBatch(maps, grid.sum((1, 2)))

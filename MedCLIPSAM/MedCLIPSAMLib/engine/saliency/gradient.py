@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from ..clip.base import ImageTextModel
-from ..errors import Cancelled
-from .base import SaliencyBatch, TextQuery
-from .bottleneck import Bottleneck, as_maps
+from .base import TextQuery
+from .bottleneck import Bottleneck
 
 _HALF_OPEN = 0.5  # of 0.3, 0.5 and 0.8 the one whose maps rank the patches of an organ best
 
@@ -32,25 +31,18 @@ class Gradient(Bottleneck):
     name: ClassVar[str] = "gradient"
     preview: ClassVar[str] = name
 
-    def explain(
+    def patches(
         self,
         model: ImageTextModel,
-        prepared: Tensor,
+        tokens: Tensor,
         query: TextQuery,
-        slices: Sequence[int] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> SaliencyBatch:
-        """(N, T, W) tokens -> maps of what each patch would add to the cosine; see `SaliencyMethod.explain`."""
-        numbers = list(range(len(prepared)) if slices is None else slices)
-        patches, at_once = [], self.at_once(model)
-        for first in range(0, len(prepared), at_once):
-            if cancelled is not None and cancelled():
-                raise Cancelled("Saliency was cancelled.")
-            tokens = prepared[first : first + at_once]
-            keep = torch.full_like(tokens, _HALF_OPEN).requires_grad_()
-            streams = [self.stream(number, tokens.device) for number in numbers[first : first + at_once]]
-            with torch.enable_grad():
-                agreement = self.agreement(model, tokens, keep, query.target, streams)
-                (gain,) = torch.autograd.grad(agreement.sum(), keep)
-            patches.append(gain[:, 1:].float().clamp(min=0).sum(-1))
-        return as_maps(model, torch.cat(patches))
+        streams: list[torch.Generator],
+        stop_if_cancelled: Callable[[], None],
+    ) -> Tensor:
+        """(N, T, W) tokens -> (N, T - 1) what each patch would add to the cosine."""
+        stop_if_cancelled()
+        keep = torch.full_like(tokens, _HALF_OPEN).requires_grad_()
+        with torch.enable_grad():
+            agreement = self.agreement(model, tokens, keep, query.target, streams)
+            (gain,) = torch.autograd.grad(agreement.sum(), keep)
+        return gain[:, 1:].float().clamp(min=0).sum(-1)

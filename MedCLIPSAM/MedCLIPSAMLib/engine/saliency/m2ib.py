@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from ..clip.base import ImageTextModel
-from ..errors import Cancelled
 from ..published import PUBLISHED, M2IBSettings
-from .base import SaliencyBatch, TextQuery
-from .bottleneck import Bottleneck, as_maps
+from .base import TextQuery
+from .bottleneck import Bottleneck
 
 _INITIAL_ALPHA = 5.0
 # A third of the work, with antithetic noise; the steps are longer, so that alpha gets as far. What this changes of
@@ -44,47 +43,25 @@ class M2IB(Bottleneck):
     name: ClassVar[str] = "m2ib"
     preview: ClassVar[str] = "gradient"
 
-    def explain(
-        self,
-        model: ImageTextModel,
-        prepared: Tensor,
-        query: TextQuery,
-        slices: Sequence[int] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> SaliencyBatch:
-        """(N, T, W) tokens -> maps in nats per patch and their sum; see `SaliencyMethod.explain`."""
-        streams = [
-            self.stream(number, prepared.device) for number in (range(len(prepared)) if slices is None else slices)
-        ]
-        at_once = self.at_once(model)
-        patches = [
-            self._patch_information(
-                model, prepared[first : first + at_once], query, streams[first : first + at_once], cancelled
-            )
-            for first in range(0, len(prepared), at_once)
-        ]
-        return as_maps(model, torch.cat(patches))
-
     def stream(self, number: int, device: torch.device) -> torch.Generator:
         """The noise of slice ``number``; what was published was drawn on a CPU."""
         if self.noise == "published":
             return torch.Generator().manual_seed(self.seed)
         return super().stream(number, device)
 
-    def _patch_information(
+    def patches(
         self,
         model: ImageTextModel,
         tokens: Tensor,
         query: TextQuery,
         streams: list[torch.Generator],
-        cancelled: Callable[[], bool] | None,
+        stop_if_cancelled: Callable[[], None],
     ) -> Tensor:
         """(N, T, W) tokens -> (N, T - 1) information of each patch in nats."""
         alpha = torch.full_like(tokens, _INITIAL_ALPHA).requires_grad_()
         adam = torch.optim.Adam([alpha], lr=self.learning_rate)
         for _ in range(self.steps - 1):  # the last step's update would come after the map is taken
-            if cancelled is not None and cancelled():
-                raise Cancelled("Saliency was cancelled.")
+            stop_if_cancelled()
             with torch.enable_grad():
                 keep = torch.sigmoid(alpha)
                 agreement = self.agreement(model, tokens, keep, query.target, streams)
