@@ -20,7 +20,7 @@ from MedCLIPSAMLib.engine.precision import computing_in, pick_precision
 from MedCLIPSAMLib.engine.prompt import Prompt
 from MedCLIPSAMLib.engine.published import PUBLISHED
 from MedCLIPSAMLib.engine.saliency import SaliencyMethod, TextQuery, normalise, saliency_method
-from MedCLIPSAMLib.engine.saliency.m2ib import M2IB, QUICK
+from MedCLIPSAMLib.engine.saliency.m2ib import M2IB, QUICK, as_far
 from MedCLIPSAMLib.engine.sam.registry import load_segmenter
 from MedCLIPSAMLib.engine.session import Session
 from MedCLIPSAMLib.engine.settings import Settings
@@ -79,15 +79,21 @@ def less_work(console: Console, slices: int) -> None:
     """
     clip, segmenter = load_clip("quickstart", "cpu"), load_segmenter("lite-medsam", "cpu")
     base = M2IB(clip.recommended.layer, clip.recommended.beta, seed=1)
-    quick = replace(base, steps=QUICK.steps, noise_samples=QUICK.noise_samples, learning_rate=QUICK.learning_rate)
+
+    def longer(steps: int, growing: bool) -> M2IB:
+        samples = QUICK.noise_samples
+        return replace(
+            base, steps=steps, noise_samples=samples, learning_rate=as_far(steps), antithetic=True, growing=growing
+        )
+
     ways: dict[str, SaliencyMethod] = {
         "as published, another seed": replace(base, seed=2),
-        "5 samples": replace(base, noise_samples=5),
         "4 samples": replace(base, noise_samples=4),
         "4 samples in pairs": replace(base, noise_samples=4, antithetic=True),
         "stopped after 6 steps": replace(base, steps=6),
-        "8 longer steps, 4 in pairs (default)": replace(quick, antithetic=True),
-        "6 longer steps, 4 in pairs": replace(quick, steps=6, learning_rate=9 / 5, antithetic=True),
+        "8 longer steps, 4 in pairs": longer(8, growing=False),
+        "6 longer steps, 4 in pairs": longer(6, growing=False),
+        "6 longer steps, growing to 4 in pairs (default)": longer(QUICK.steps, growing=True),
         "gradient (quick preview)": saliency_method("gradient", layer=base.layer),
     }
     for case, prompts in cases():

@@ -134,4 +134,4 @@ def test_a_quarter_of_free_memory_is_the_default_within_limits(monkeypatch):
     Memory.available = 0
     assert default_budget() == 64 << 20
     Memory.available = 100 << 30
-    assert default_budget() == 512 << 20
+    assert default_budget() == 256 << 20

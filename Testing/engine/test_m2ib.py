@@ -188,10 +188,21 @@ def test_methods_are_found_by_name() -> None:
 def test_antithetic_noise_comes_in_pairs_that_cancel(model, pixels) -> None:
     tokens = model.tokens_after(pixels[:1], LAYER)
     method = M2IB(LAYER, noise_samples=5, antithetic=True)
-    noise = method._noise(tokens, [method.stream(0, torch.device("cpu"))])[0]
+    noise = method._noise(tokens, [method.stream(0, torch.device("cpu"))], 5)[0]
     assert noise.shape == (5, *tokens.shape[1:])
     assert torch.equal(noise[:2], -noise[3:])
     assert noise[2].std() > 0.5
+
+
+def test_growing_noise_starts_with_one_sample_and_ends_with_all(model, pixels, monkeypatch) -> None:
+    seen = []
+    behind = model.features_after
+    monkeypatch.setattr(model, "features_after", lambda x, layer: seen.append(len(x)) or behind(x, layer))
+    query = TextQuery.encode(model, ["liver"])
+    for growing, expected in ((True, [1, 1, 2, 4, 4]), (False, [4] * 5)):
+        M2IB(LAYER, steps=6, noise_samples=4, growing=growing)(model, pixels[:1], query)
+        assert seen == expected
+        seen.clear()
 
 
 def test_pairs_of_noise_come_nearer_to_the_map_of_much_noise(model, pixels) -> None:

@@ -102,7 +102,7 @@ def cases(tmp_path) -> Path:
         entries.append(entry | {"ensemble": texts > 1, "noise_samples": 2, "steps": 4, "lr": 0.5})
         ids = torch.randint(1, 40, (texts, 6), generator=generator)
         pixels, text = arrays["pixel_values"][[case]], model.encode_token_ids(ids)
-        method = M2IB(layer, 0.5, 4, 0.5, "published", noise_samples=2, seed=3 + case)
+        method = M2IB(layer, 0.5, 4, 0.5, noise="published", noise_samples=2, seed=3 + case)
         arrays[f"case{case}_token_ids"] = ids
         arrays[f"case{case}_text_features"] = text
         arrays[f"case{case}_image_features"] = model.encode_image(pixels)

@@ -376,7 +376,10 @@ def test_a_session_tells_all_that_was_chosen(scene):
     exact = session(scene[0], BlindClip(), exact=True).choices
     assert (exact["steps"], exact["noise_samples"], exact["antithetic"], exact["noise"]) == (10, 10, False, "published")
     usual = session(scene[0], BlindClip(), precision="bf16").choices
-    assert (usual["steps"], usual["noise_samples"], usual["antithetic"], usual["noise"]) == (8, 4, True, "per-slice")
+    assert (usual["steps"], usual["noise_samples"], usual["antithetic"], usual["noise"]) == (6, 4, True, "per-slice")
+    assert (exact["growing"], usual["growing"]) == (False, True)
+    assert (exact["learning_rate"], usual["learning_rate"]) == (1, 9 / 5)
     assert (exact["precision"], usual["precision"]) == ("fp32", "bf16")
     assert (usual["saliency"], usual["localize"], usual["window"]) == ("m2ib", "kmeans", {"low": 0, "high": 255})
-    assert session(scene[0], BlindClip(), steps=5).choices["steps"] == 5
+    chosen = session(scene[0], BlindClip(), steps=10).choices
+    assert (chosen["steps"], chosen["learning_rate"]) == (10, 1)

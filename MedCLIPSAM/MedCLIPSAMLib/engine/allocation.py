@@ -6,8 +6,9 @@ import ctypes
 import os
 import sys
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _NEVER = 2**31 - 1
+_LARGE = 32 << 20  # what glibc allows at most; only arrays of whole volumes are larger
 
 
 def ask_for_large_pages() -> None:
@@ -21,10 +22,10 @@ def ask_for_large_pages() -> None:
 def keep_freed_memory() -> None:
     """Lets the C library keep what is freed for the next tensor; concerns the whole process, so only for our own.
 
-    A no-op where the C library is not glibc.
+    Large arrays go back to the system all the same. A no-op where the C library is not glibc.
     """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
-            mallopt(_M_MMAP_MAX, 0)
+            mallopt(_M_MMAP_THRESHOLD, _LARGE)
             mallopt(_M_TRIM_THRESHOLD, _NEVER)

@@ -17,14 +17,14 @@ from torch import Tensor
 _SHARE = 4  # of the free memory, and of the free disk, that a cache may take is one in so many
 _SMALLEST = 64 << 20
 # More would gain nothing: a slice comes back from disk in milliseconds, and others need the memory, too.
-_LARGEST = 512 << 20
+_LARGEST = 256 << 20
 _log = logging.getLogger(__name__)
 
 Tensors = dict[str, Tensor]
 
 
 def default_budget() -> int:
-    """Bytes that a session keeps in memory unless told otherwise: a quarter of what is free now, 64 to 512 MiB."""
+    """Bytes that a session keeps in memory unless told otherwise: a quarter of what is free now, 64 to 256 MiB."""
     return min(max(psutil.virtual_memory().available // _SHARE, _SMALLEST), _LARGEST)
 
 

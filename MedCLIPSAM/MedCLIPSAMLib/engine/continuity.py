@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import cc3d
 import numpy as np
-from scipy import ndimage
 
 _TOUCH = 26  # neighbours of a voxel that count as connected
 _TOUCH_IN_PLANE = 8
@@ -33,10 +32,15 @@ def _sizes(labels: np.ndarray, count: int, where: np.ndarray | None = None) -> n
     return sizes
 
 
-def _occupied(stack: np.ndarray) -> slice:
-    """The planes of (N, H, W) bool between the first and the last that have anything."""
-    planes = np.flatnonzero([plane.any() for plane in stack])
-    return slice(planes[0], planes[-1] + 1) if len(planes) else slice(0, 0)
+def _occupied(stack: np.ndarray) -> tuple[slice, ...]:
+    """The smallest block of (N, H, W) bool that has everything: labels of a whole volume would take gigabytes."""
+    along = [
+        np.array([plane.any() for plane in stack]),
+        np.any([plane.any(axis=1) for plane in stack], axis=0),
+        np.any([plane.any(axis=0) for plane in stack], axis=0),
+    ]
+    filled = [np.flatnonzero(axis) for axis in along]
+    return tuple(slice(int(axis[0]), int(axis[-1]) + 1) if len(axis) else slice(0, 0) for axis in filled)
 
 
 def choose(
@@ -45,26 +49,24 @@ def choose(
     spacing: Sequence[float],
     positive: np.ndarray,
     negative: np.ndarray,
-) -> np.ndarray:
-    """Keeps the components of a stack that the prompt means.
+) -> dict[int, np.ndarray]:
+    """Clears the components of a stack that the prompt does not mean.
 
-    With positive points: the components under them, or the nearest within 40 mm, and no others; so one side of a pair
-    is followed from the slice of the click outward. Without: the ``instances`` largest, or, if that is None, all that
-    are not small beside the largest. What lies under a negative point goes, unless it is under a positive one too.
+    With positive points the components under them, or the nearest within 40 mm, stay and no others; so one side of a
+    pair is followed from the slice of the click outward. Without: the ``instances`` largest, or, if that is None, all
+    that are not small beside the largest. What lies under a negative point goes, unless it is under a positive one too.
 
     Args:
-        candidates: (N, H, W) bool.
+        candidates: (N, H, W) bool, changed in place.
         spacing: mm between slices, rows and columns.
         positive, negative: (n, 3) float slice, row, column.
 
     Returns:
-        (N, H, W) bool.
+        What was cleared: (H, W) bool by the number of its plane.
     """
-    planes = _occupied(candidates)
-    if planes.start == planes.stop:
-        return candidates
-    labels, sizes = _components(candidates[planes])
-    first = np.array([planes.start, 0, 0])
+    block = _occupied(candidates)
+    labels, sizes = _components(candidates[block])
+    first = np.array([side.start for side in block])
     wanted = _labels_at(labels, positive - first, spacing, _NEAR_MM)
     unwanted = _labels_at(labels, negative - first, spacing, 0.0) - wanted
     sizes[list(unwanted)] = 0
@@ -76,15 +78,22 @@ def choose(
         keep[largest] = sizes[largest] > 0
     else:
         keep = sizes > _MINOR * sizes.max()
-    return _with_labels(candidates.shape, planes, labels, keep)
+    return _clear(candidates, block, labels, ~keep)
 
 
-def _with_labels(shape: tuple[int, ...], planes: slice, labels: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """(N, H, W) bool: where ``labels`` (planes, H, W) are among those that (count + 1,) bool ``keep`` says."""
-    chosen = np.zeros(shape, bool)
-    for plane, own in zip(chosen[planes], labels, strict=True):
-        plane[:] = keep[own]
-    return chosen
+def _clear(
+    stack: np.ndarray, block: tuple[slice, ...], labels: np.ndarray, unwanted: np.ndarray
+) -> dict[int, np.ndarray]:
+    """Clears what (count + 1,) bool ``unwanted`` says of the ``labels`` of a block; gives it by its plane as (H, W)."""
+    cleared = {}
+    for number, own in enumerate(labels, block[0].start):  # by planes: NumPy makes 64 bits of what it is indexed with
+        gone = np.zeros(stack.shape[1:], bool)
+        gone[block[1:]] = unwanted[own]
+        gone &= stack[number]
+        if gone.any():
+            stack[number] &= ~gone
+            cleared[number] = gone
+    return cleared
 
 
 def without_specks(plane: np.ndarray) -> np.ndarray:
@@ -97,19 +106,13 @@ def _labels_at(labels: np.ndarray, points: np.ndarray, spacing: Sequence[float],
     """Labels under the points, or the nearest on the point's slice within ``reach`` mm."""
     found: set[int] = set()
     for point in np.rint(points).astype(int):
-        if ((point < 0) | (point >= labels.shape)).any():
+        if not 0 <= point[0] < len(labels):
             continue
-        under = int(labels[tuple(point)])
-        if not under and reach > 0 and labels[point[0]].any():
-            plane = labels[point[0]]
-            distance, nearest = ndimage.distance_transform_edt(  # pyright: ignore[reportGeneralTypeIssues]
-                plane == 0, sampling=spacing[1:], return_indices=True
-            )
-            row, column = point[1:]
-            if distance[row, column] <= reach:
-                under = int(plane[tuple(nearest[:, row, column])])
-        if under:
-            found.add(under)
+        plane = labels[point[0]]
+        pixels = np.argwhere(plane)
+        distances = np.linalg.norm((pixels - point[1:]) * spacing[1:], axis=1)
+        if len(pixels) and distances.min() <= reach:
+            found.add(int(plane[tuple(pixels[distances.argmin()])]))
     return found
 
 
@@ -139,17 +142,14 @@ def box_iou(first: np.ndarray, second: np.ndarray) -> float:
     return shared / total if total > 0 else 0.0
 
 
-def without_strays(mask: np.ndarray, seeds: np.ndarray, *, small_too: bool = False) -> np.ndarray:
-    """Removes the components of a mask that touch nothing of ``seeds``, and those that are small; (N, H, W) bool.
+def remove_strays(mask: np.ndarray, seeds: np.ndarray, *, small_too: bool = False) -> None:
+    """Clears the components of a mask that touch nothing of ``seeds``, and those that are small; (N, H, W) bool.
 
     Args:
         small_too: keep small ones that touch a seed, because somebody asked for each.
     """
-    planes = _occupied(mask)
-    if planes.start == planes.stop:
-        return mask
-    labels, sizes = _components(mask[planes])
+    block = _occupied(mask)
+    labels, sizes = _components(mask[block])
     keep = sizes > (0 if small_too else _MINOR * sizes.max())
-    keep &= _sizes(labels, len(sizes) - 1, seeds[planes]) > 0
-    keep[0] = False
-    return _with_labels(mask.shape, planes, labels, keep)
+    keep &= _sizes(labels, len(sizes) - 1, seeds[block]) > 0
+    _clear(mask, block, labels, ~keep)

@@ -17,7 +17,7 @@ from .presence import NEUTRAL_TEXTS, image_clues, map_clues, unit
 from .prompt import Prompt
 from .published import PUBLISHED
 from .saliency import SaliencyBatch, SaliencyMethod, TextQuery, saliency_method
-from .saliency.m2ib import QUICK
+from .saliency.m2ib import QUICK, as_far
 from .settings import Settings
 from .volume import Frame, SliceStack, Window, automatic_window
 
@@ -161,14 +161,16 @@ def _method(name: str, model: ImageTextModel, settings: Settings) -> SaliencyMet
     if name == "gradient":
         return saliency_method(name, layer=layer, seed=settings.seed)
     preset = PUBLISHED if settings.exact else QUICK
+    steps = settings.steps or preset.steps
     return saliency_method(
         name,
         layer=layer,
         beta=model.recommended.beta if settings.beta is None else settings.beta,
-        steps=settings.steps or preset.steps,
+        steps=steps,
         noise_samples=settings.noise_samples or preset.noise_samples,
-        learning_rate=preset.learning_rate,
+        learning_rate=preset.learning_rate if settings.exact else as_far(steps),
         antithetic=not settings.exact,
+        growing=not settings.exact,
         seed=settings.seed,
         noise="published" if settings.exact else "per-slice",
     )

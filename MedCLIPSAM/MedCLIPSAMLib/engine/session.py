@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from .cache import TensorCache, default_budget
 from .clip.base import ImageTextModel
-from .continuity import choose, steady_boxes, without_strays
+from .continuity import choose, remove_strays, steady_boxes
 from .errors import InputError
 from .evidence import SegmentEvidence, SliceEvidence, SliceSummary
 from .localize import binarizer
@@ -120,17 +120,16 @@ class Session:
         clicked = bool((np.rint(positive[:, 0]) == index).any())
         looked_for = self.settings.slicewise or clicked or value >= HIGH
         heat = self._locator.heat(saliency)
-        boxes, coarse = np.empty((0, 4)), np.zeros(self.stack.array.shape[1:], bool)
-        candidates = coarse
+        boxes, coarse, rejected = np.empty((0, 4)), np.zeros(self.stack.array.shape[1:], bool), {}
         if looked_for:
             with timed(seconds, "localisation"):
-                coarse = candidates = self._locator.coarse(index, heat, prompt)
+                coarse = self._locator.coarse(index, heat, prompt)
                 if not self.settings.slicewise:
                     here = [points[np.rint(points[:, 0]) == index] * (0, 1, 1) for points in (positive, negative)]
-                    coarse = choose(candidates[None], prompt.instances, self.stack.spacing, *here)[0]
+                    rejected = choose(coarse[None], prompt.instances, self.stack.spacing, *here)
                 boxes = self._locator.boxes(coarse, prompt)
         with timed(seconds, "mask"):
-            trusted = None if self._locator.stretched else _without(heat, candidates & ~coarse)
+            trusted = None if self._locator.stretched else _without(heat, rejected.get(0))
             mask, scores = self._masker.mask(index, boxes, coarse, prompt, positive, negative, trusted)
         found = bool(mask.any())
         evidence = SliceEvidence(
@@ -231,19 +230,18 @@ class Session:
         maps, clues, found = self._look(run)
         scores = np.array([score(clue) for clue in clues])
         with timed(run.seconds, "localisation"):
-            candidates = self._candidates(run, maps, found)
-            coarse = candidates
+            coarse, rejected = self._candidates(run, maps, found), {}
             if not self.settings.slicewise:
-                coarse = choose(candidates, prompt.instances, self.stack.spacing, *run.points_by_row())
+                rejected = choose(coarse, prompt.instances, self.stack.spacing, *run.points_by_row())
             boxes = [self._locator.boxes(plane, prompt) for plane in coarse]
             if not self.settings.slicewise:
                 boxes = steady_boxes(boxes)
-        masks, trust = self._masks(run, boxes, coarse, candidates, maps)
+        masks, trust = self._masks(run, boxes, coarse, rejected, maps)
         with timed(run.seconds, "cleaning"):
             if not self.settings.slicewise:
                 masks[self._doubted(run, scores, trust)] = False
                 self._add_clicks(run, coarse)
-                masks = without_strays(masks, coarse, small_too=each_counts(prompt))
+                remove_strays(masks, coarse, small_too=each_counts(prompt))
         return self._conclude(run, scores, clues, boxes, masks, trust)
 
     def _look(self, run: Run) -> tuple[np.ndarray, list[dict[str, float]], np.ndarray]:
@@ -290,7 +288,12 @@ class Session:
         coarse[row, y, x] = True
 
     def _masks(
-        self, run: Run, boxes: list[np.ndarray], coarse: np.ndarray, candidates: np.ndarray, maps: np.ndarray
+        self,
+        run: Run,
+        boxes: list[np.ndarray],
+        coarse: np.ndarray,
+        rejected: dict[int, np.ndarray],
+        maps: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
         """(N, H, W) bool masks from the segmenter, and (N,) its mean score on each slice, NaN where it did not run."""
         masks, trust = np.zeros(coarse.shape, bool), np.full(len(coarse), np.nan)
@@ -303,7 +306,7 @@ class Session:
                 for row in rows:
                     heat = None  # a stretched map is no probability to merge with
                     if not self._locator.stretched:
-                        heat = _without(self._locator.heat(maps[row]), candidates[row] & ~coarse[row])
+                        heat = _without(self._locator.heat(maps[row]), rejected.get(row))
                     place = (run.indices[row], boxes[row], coarse[row])
                     masks[row], answers = self._masker.mask(*place, run.prompt, run.positive, run.negative, heat)
                     trust[row] = answers.mean() if len(answers) else np.nan
@@ -383,6 +386,6 @@ def _key(prompt: Prompt, index: int) -> tuple[str, int]:
     return prompt.name.casefold(), index
 
 
-def _without(heat: np.ndarray, rejected: np.ndarray) -> np.ndarray:
+def _without(heat: np.ndarray, rejected: np.ndarray | None) -> np.ndarray:
     """(H, W) heat map without the components that were not chosen, and what lies close beside them."""
-    return np.where(ndimage.binary_dilation(rejected, iterations=_BESIDE), 0, heat) if rejected.any() else heat
+    return heat if rejected is None else np.where(ndimage.binary_dilation(rejected, iterations=_BESIDE), 0, heat)

@@ -30,7 +30,7 @@ class Bottleneck(SaliencyMethod):
 
     Attributes:
         layer: block (0-based) whose output goes through the bottleneck.
-        noise_samples: noise tensors drawn at a time.
+        noise_samples: noise tensors drawn at a time, at most.
         antithetic: draws them in pairs e, -e, whose errors of odd order cancel each other.
         seed: of the noise, which each (seed, slice number) draws from a stream of its own: a map depends neither on
             the batch nor on the order.
@@ -117,16 +117,22 @@ class Bottleneck(SaliencyMethod):
         return SaliencyBatch(maps, grid.sum((1, 2)))
 
     def agreement(
-        self, model: ImageTextModel, tokens: Tensor, keep: Tensor, target: Tensor, streams: list[torch.Generator]
+        self,
+        model: ImageTextModel,
+        tokens: Tensor,
+        keep: Tensor,
+        target: Tensor,
+        streams: list[torch.Generator],
+        samples: int,
     ) -> Tensor:
         """(N,) cosine of image and text behind the bottleneck, mean over the noise.
 
         Args:
             tokens: (N, T, W), X above; keep: the same shape, a above.
             target: (D,) text of length 1.
-            streams: N generators, each of one image's noise.
+            streams: N generators, each of one image's noise, of which ``samples`` are drawn.
         """
-        noisy = (keep * tokens).unsqueeze(1) + (1 - keep).unsqueeze(1) * self._noise(tokens, streams)
+        noisy = (keep * tokens).unsqueeze(1) + (1 - keep).unsqueeze(1) * self._noise(tokens, streams, samples)
         images = model.features_after(noisy.flatten(0, 1), self.layer).unflatten(0, (len(tokens), -1))
         return F.cosine_similarity(images.float(), target, dim=-1, eps=1e-6).mean(1)
 
@@ -135,11 +141,11 @@ class Bottleneck(SaliencyMethod):
         seed = np.random.SeedSequence([self.seed, number]).generate_state(1, np.uint64)[0]
         return torch.Generator(device).manual_seed(int(seed))
 
-    def _noise(self, tokens: Tensor, streams: list[torch.Generator]) -> Tensor:
+    def _noise(self, tokens: Tensor, streams: list[torch.Generator], samples: int) -> Tensor:
         """(N, n, T, W)"""
-        drawn = -(-self.noise_samples // 2) if self.antithetic else self.noise_samples
+        drawn = -(-samples // 2) if self.antithetic else samples
         shape = (drawn, *tokens.shape[1:])
         noise = torch.stack([torch.empty(shape, device=own.device).normal_(generator=own) for own in streams])
         if self.antithetic:
-            noise = torch.cat([noise, -noise], 1)[:, : self.noise_samples]
+            noise = torch.cat([noise, -noise], 1)[:, :samples]
         return noise.to(tokens.device)

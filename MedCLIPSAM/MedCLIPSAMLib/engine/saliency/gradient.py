@@ -43,6 +43,6 @@ class Gradient(Bottleneck):
         stop_if_cancelled()
         keep = torch.full_like(tokens, _HALF_OPEN).requires_grad_()
         with torch.enable_grad():
-            agreement = self.agreement(model, tokens, keep, query.target, streams)
+            agreement = self.agreement(model, tokens, keep, query.target, streams, self.noise_samples)
             (gain,) = torch.autograd.grad(agreement.sum(), keep)
         return gain[:, 1:].float().clamp(min=0).sum(-1)
