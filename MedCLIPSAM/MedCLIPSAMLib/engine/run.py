@@ -15,6 +15,7 @@ from .prompt import Prompt
 
 ReportProgress = Callable[[Progress], None]
 IsCancelled = Callable[[], bool]
+ShowMask = Callable[[int, np.ndarray], None]  # number of a slice and its mask, (H, W) bool
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Run:
     negative: np.ndarray
     report: ReportProgress
     cancelled: IsCancelled | None
+    drawn: ShowMask
     seconds: dict[str, float] = field(default_factory=dict)
 
     def stop_if_cancelled(self) -> None:

@@ -23,7 +23,7 @@ from .pointing import points_on
 from .precision import DTYPES, pick_precision
 from .presence import HIGH, present, score
 from .prompt import Prompt
-from .run import IsCancelled, ReportProgress, Run, timed
+from .run import IsCancelled, ReportProgress, Run, ShowMask, timed
 from .sam.base import PromptableSegmenter
 from .sam.voting import check_voting
 from .settings import Settings
@@ -209,6 +209,7 @@ class Session:
         slices: Sequence[int] | None = None,
         progress: ReportProgress | None = None,
         cancelled: IsCancelled | None = None,
+        drawn: ShowMask | None = None,
     ) -> SegmentEvidence:
         """The chain over the volume, with presence and boxes decided along the axis.
 
@@ -216,6 +217,7 @@ class Session:
             slices: numbers of neighbouring slices in order; all if not given.
             progress: told after every few slices, after each where one takes seconds.
             cancelled: asked as often, and between the steps of a slow method.
+            drawn: shown the mask of each slice as soon as there is one; at the end some parts may be taken away again.
 
         Raises:
             InputError: there is no such slice, the slices are not neighbours in order, or a point of the prompt is
@@ -226,7 +228,8 @@ class Session:
         self._check(indices)
         if any(second - first != 1 for first, second in pairwise(indices)):
             raise InputError(f"The slices {indices} are not neighbours in order; give a range such as 10 to 25.")
-        run = Run(prompt, indices, *self._points(prompt, indices), progress or (lambda _: None), cancelled)
+        points = self._points(prompt, indices)
+        run = Run(prompt, indices, *points, progress or _ignore, cancelled, drawn or _ignore)
         maps, clues, found = self._look(run)
         scores = np.array([score(clue) for clue in clues])
         with timed(run.seconds, "localisation"):
@@ -310,6 +313,7 @@ class Session:
                     place = (run.indices[row], boxes[row], coarse[row])
                     masks[row], answers = self._masker.mask(*place, run.prompt, run.positive, run.negative, heat)
                     trust[row] = answers.mean() if len(answers) else np.nan
+                    run.drawn(run.indices[row], masks[row])
         return masks, trust
 
     def _doubted(self, run: Run, scores: np.ndarray, trust: np.ndarray) -> np.ndarray:
@@ -379,6 +383,10 @@ class Session:
         for index in indices:
             if not 0 <= index <= last:
                 raise InputError(f"Slice {index} does not exist; choose from 0 to {last}.")
+
+
+def _ignore(*_: object) -> None:
+    pass
 
 
 def _key(prompt: Prompt, index: int) -> tuple[str, int]:

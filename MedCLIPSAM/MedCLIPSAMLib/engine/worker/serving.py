@@ -1,0 +1,132 @@
+"""The engine's side: one session at a time, requests in their order, cancelled ones dropped."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..clip.base import ImageTextModel
+from ..errors import Cancelled, InputError, MedCLIPSAMError
+from ..evidence import SegmentEvidence
+from ..sam.base import PromptableSegmenter
+from ..session import Session
+from ..volume import Volume
+from .messages import ANSWERS, Answer, Cancel, Drawn, Edit, Failure, Mailbox, Open, Opened, Preview, Segment
+
+_NO_MEMORY = "There is not enough memory for this; close other programs or choose a smaller model."
+_log = logging.getLogger(__name__)
+
+LoadModels = Callable[[str, str, str], tuple[ImageTextModel, PromptableSegmenter]]
+
+
+class Server:
+    """Answers requests until there are no more.
+
+    Args:
+        folder: shared with the window.
+        requests: lines of `Mailbox.write`, read in a thread of its own, so that a cancellation is heard at once.
+        load: both models from the names of clip, segmenter and device.
+    """
+
+    def __init__(self, folder: Path, requests: BinaryIO, load: LoadModels) -> None:
+        self._requests = requests
+        self._load = load
+        self._mailbox = Mailbox(folder, "answer")
+        self._answers = (folder / ANSWERS).open("ab", buffering=0)
+        self._waiting: queue.SimpleQueue[tuple[int, Any] | None] = queue.SimpleQueue()
+        self._unwanted: set[int] = set()
+        self._newest_preview: int | None = None
+        self._alone = False  # nobody listens any more
+        self._loaded: tuple[tuple[str, str, str], tuple[ImageTextModel, PromptableSegmenter]] | None = None
+        self._session: Session | None = None
+
+    def run(self) -> None:
+        """Until the requests end, as they do when the window is gone."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        with self._answers:
+            while (waiting := self._waiting.get()) is not None:
+                number, request = waiting
+                self._say(number, self._answer(number, request))
+
+    def _listen(self) -> None:
+        try:
+            for line in self._requests:
+                number, request = self._mailbox.read(line)
+                if isinstance(request, Cancel):
+                    self._unwanted.add(request.number)
+                    continue
+                if isinstance(request, Preview):
+                    if self._newest_preview is not None:
+                        self._unwanted.add(self._newest_preview)
+                    self._newest_preview = number
+                self._waiting.put((number, request))
+        finally:
+            self._alone = True
+            self._waiting.put(None)
+
+    def _say(self, number: int, answer: Answer) -> None:
+        self._answers.write(self._mailbox.write(number, answer))
+
+    def _answer(self, number: int, request: Any) -> Answer:
+        def unwanted() -> bool:
+            return self._alone or number in self._unwanted
+
+        try:
+            if unwanted():
+                raise Cancelled("The request was cancelled.")
+            match request:
+                case Open():
+                    return self._open(request)
+                case Preview(index, prompt, quick):
+                    return self._opened().preview(index, prompt, unwanted, quick=quick)
+                case Edit(index, prompt, boxes, points):
+                    return self._opened().edit(index, prompt, boxes, points)
+                case _:
+                    return self._segment(number, request, unwanted)
+        except Cancelled as error:
+            return Failure(str(error), cancelled=True)
+        except MedCLIPSAMError as error:
+            return Failure(str(error))
+        except Exception as error:
+            _log.exception("Request %d failed", number)
+            if isinstance(error, MemoryError) or "allocate memory" in str(error):  # how PyTorch says it on a CPU
+                return Failure(_NO_MEMORY)
+            return Failure(
+                f"The engine met an error that it does not know ({type(error).__name__}); see the application's log."
+            )
+
+    def _opened(self) -> Session:
+        if self._session is None:
+            raise InputError("No volume is open; choose one.")
+        return self._session
+
+    def _open(self, request: Open) -> Opened:
+        self._session = None
+        names = (request.clip, request.segmenter, request.device)
+        if self._loaded is None or self._loaded[0] != names:
+            self._loaded = None  # so that there never are two sets in memory
+            self._loaded = names, self._load(*names)
+        volume = Volume(request.array, request.ijk_to_ras, request.modality, request.name)
+        session = self._session = Session(volume, *self._loaded[1], request.settings)
+        models = {"clip": session.clip, "segmenter": session.segmenter}
+        return Opened(
+            len(session.stack),
+            session.window,
+            tuple((role, model.name, model.checksum) for role, model in models.items()),
+            session.choices,
+        )
+
+    def _segment(self, number: int, request: Segment, unwanted: Callable[[], bool]) -> SegmentEvidence:
+        session = self._opened()
+        session.forget_edits(request.prompt)
+        return session.segment(
+            request.prompt,
+            range(request.first, request.last + 1),
+            lambda progress: self._say(number, progress),
+            unwanted,
+            lambda index, mask: self._say(number, Drawn(index, mask)),
+        )
