@@ -91,7 +91,6 @@ def less_work(console: Console, slices: int) -> None:
         "4 samples": replace(base, noise_samples=4),
         "4 samples in pairs": replace(base, noise_samples=4, antithetic=True),
         "stopped after 6 steps": replace(base, steps=6),
-        "8 longer steps, 4 in pairs": longer(8, growing=False),
         "6 longer steps, 4 in pairs": longer(6, growing=False),
         "6 longer steps, growing to 4 in pairs (default)": longer(QUICK.steps, growing=True),
         "gradient (quick preview)": saliency_method("gradient", layer=base.layer),
