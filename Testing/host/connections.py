@@ -1,5 +1,8 @@
 """Signals by their C++ signature, as PythonQt connects them: ``button.connect("clicked(bool)", slot)``."""
 
+# PySide6's types know methods where the host has properties.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportOperatorIssue=false
+
 from __future__ import annotations
 
 import inspect

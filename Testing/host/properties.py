@@ -1,5 +1,8 @@
 """Qt properties as attributes, the way PythonQt gives them to Slicer's Python: ``label.text``, not ``label.text()``."""
 
+# PySide6's types know methods where the host has properties.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportOperatorIssue=false
+
 from __future__ import annotations
 
 import inspect
@@ -44,12 +47,10 @@ def give_properties(classes: Iterable[type]) -> None:
     ]
     for cls, described in planned:
         setattr(cls, described.name, described)
-    read_name = QtCore.QObject.property
-    setattr(  # PythonQt's short form
-        QtCore.QObject,
-        "name",
-        QtProperty("name", _NONE, lambda widget: read_name(widget, "objectName"), QtCore.QObject.setObjectName),
-    )
+    qobject: Any = QtCore.QObject
+    read = qobject.property
+    # PythonQt's short form.
+    qobject.name = QtProperty("name", _NONE, lambda widget: read(widget, "objectName"), qobject.setObjectName)
 
 
 def _described(cls: Any, index: int) -> QtProperty | None:
@@ -59,15 +60,12 @@ def _described(cls: Any, index: int) -> QtProperty | None:
     if not (declared_here or name in vars(cls)) or isinstance(method, QtCore.Signal):
         return None
     capital = name[0].upper() + name[1:]
-    setter = getattr(cls, f"set{capital}", None)
-    if not meta.property(index).isWritable():
-        setter = None
-    elif setter is None:
 
-        def setter(widget: Any, value: Any) -> None:
-            if not QtCore.QObject.setProperty(widget, name, value):
-                raise TypeError(f"{value!r} cannot be the {name} of {type(widget).__name__}")
+    def set_by_name(widget: Any, value: Any) -> None:
+        if not QtCore.QObject.setProperty(widget, name, value):
+            raise TypeError(f"{value!r} cannot be the {name} of {type(widget).__name__}")
 
+    setter = getattr(cls, f"set{capital}", set_by_name) if meta.property(index).isWritable() else None
     names = ("isSingleShot",) if name == "singleShot" else (name, f"is{capital}", f"has{capital}")
     found = [getattr(cls, candidate, None) for candidate in names]
     getter = next((each for each in found if callable(each) and not isinstance(each, type)), None)
@@ -89,6 +87,10 @@ def refuse_unknown_attributes(classes: Iterable[type], loading: Callable[[], boo
         native = cls.__module__.startswith("PySide6.") or vars(cls).get("_is_native", False)
         if isinstance(value, QtCore.SignalInstance):  # PySide6 keeps them there
             self.__dict__[name] = value
+        elif isinstance(known, QtCore.Property):
+            if known.fset is None:
+                raise AttributeError(f"Property '{name}' of type '{cls.__name__}' is not writable")
+            known.fset(self, value)
         elif hasattr(type(known), "__set__"):
             known.__set__(self, value)
         elif not native or name.startswith("_"):

@@ -190,7 +190,7 @@ def test_provenance_tells_what_was_left_to_program_and_user(node):
         0,
         0.5,
     )
-    assert provenance.settings["steps"] == 8
+    assert provenance.settings["steps"] == 6
     assert (provenance.searched, provenance.edited) == ((3, 9), (6,))
     run(session(node), node, BRIGHT, segmentation_node)
     provenance = read_provenance(segments(segmentation_node)["bright"])

@@ -1,0 +1,308 @@
+"""The CTK widgets that the panel and Slicer's parameter nodes use: their properties, signals and manners."""
+
+# PySide6's types know methods where the host has properties.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportOperatorIssue=false
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PySide6 import QtCore, QtGui, QtWidgets
+
+_HEADER = 24  # pixels of a collapsible button's own
+_NO_LIMIT = 16777215  # of Qt: QWIDGETSIZE_MAX
+
+
+def native(cls: Any) -> Any:
+    """Marks a class that stands for one of C++: no new attributes on its objects."""
+    cls._is_native = True
+    return cls
+
+
+@native
+class ctkCollapsibleButton(QtWidgets.QAbstractButton):
+    """A titled section whose contents are hidden while it is collapsed."""
+
+    contentsCollapsed = QtCore.Signal(bool)
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*[each for each in arguments if not isinstance(each, str)])
+        self._collapsed, self._hidden = False, []
+        for title in arguments:
+            if isinstance(title, str):
+                self.setText(title)
+        self.setCheckable(True)
+        self.setChecked(True)
+        self.setContentsMargins(6, _HEADER + 4, 6, 4)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Preferred, QtWidgets.QSizePolicy.Policy.Preferred)
+        self.toggled.connect(lambda checked: self.setCollapsed(not checked))
+
+    def isCollapsed(self) -> bool:
+        return self._collapsed
+
+    def setCollapsed(self, collapsed: bool) -> None:
+        if collapsed == self._collapsed:
+            return
+        self._collapsed = collapsed
+        if collapsed:
+            self._hidden = [w for w in self.children() if isinstance(w, QtWidgets.QWidget) and not w.isHidden()]
+        for widget in self._hidden:
+            QtWidgets.QWidget.setVisible(widget, not collapsed)
+        self.setMaximumHeight(_HEADER if collapsed else _NO_LIMIT)
+        self.setChecked(not collapsed)
+        self.updateGeometry()
+        self.contentsCollapsed.emit(collapsed)
+
+    collapsed = QtCore.Property(bool, isCollapsed, setCollapsed)
+
+    def sizeHint(self) -> QtCore.QSize:
+        inner = QtWidgets.QWidget.layout(self)
+        size = QtCore.QSize(0, _HEADER) if inner is None or self._collapsed else inner.sizeHint()
+        title = self.fontMetrics().horizontalAdvance(self.text) + 40
+        return size.expandedTo(QtCore.QSize(title, _HEADER))
+
+    def minimumSizeHint(self) -> QtCore.QSize:
+        return self.sizeHint()
+
+    def hitButton(self, position: QtCore.QPoint) -> bool:
+        return position.y() < _HEADER
+
+    def paintEvent(self, event: Any) -> None:
+        painter = QtGui.QPainter(self)
+        colours = QtWidgets.QWidget.__dict__["palette"].__get__(self)
+        painter.fillRect(0, 0, self.width, _HEADER, colours.button())
+        painter.setPen(colours.buttonText().color())
+        sign = (
+            "\N{BLACK RIGHT-POINTING SMALL TRIANGLE}" if self._collapsed else "\N{BLACK DOWN-POINTING SMALL TRIANGLE}"
+        )
+        middle = int(QtCore.Qt.AlignmentFlag.AlignVCenter)
+        painter.drawText(QtCore.QRect(8, 0, self.width - 16, _HEADER), middle, f"{sign}  {self.text}")
+        painter.setPen(colours.mid().color())
+        painter.drawRect(0, 0, self.width - 1, (_HEADER if self._collapsed else self.height) - 1)
+        painter.end()
+
+
+class _Number(QtWidgets.QWidget):
+    """A slider with a spin box beside it: what the widgets for one floating-point number have in common."""
+
+    valueChanged = QtCore.Signal(float)
+    SIGNALS = {"valueChanged(double)": "valueChanged(double)"}  # noqa: RUF012
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._slider, self._box = QtWidgets.QSlider(QtCore.Qt.Orientation.Horizontal), QtWidgets.QDoubleSpinBox()
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._slider, 1)
+        layout.addWidget(self._box)
+        self._slider.setRange(0, 1000)
+        self._slider.valueChanged.connect(self._slid)
+        self._box.valueChanged.connect(self._changed)
+
+    def _slid(self, place: int) -> None:
+        if self._slider.hasFocus() or self._slider.isSliderDown():
+            self._box.setValue(self._box.minimum + place / 1000 * (self._box.maximum - self._box.minimum))
+
+    def _changed(self, value: float) -> None:
+        span = self._box.maximum - self._box.minimum
+        if 0 < span < float("inf"):
+            blocked = self._slider.blockSignals(True)
+            self._slider.setValue(round((value - self._box.minimum) / span * 1000))
+            self._slider.blockSignals(blocked)
+        self.valueChanged.emit(value)
+
+    def setValue(self, value: float) -> None:
+        self._box.setValue(value)
+
+    def setMinimum(self, value: float) -> None:
+        self._box.setMinimum(value)
+
+    def setMaximum(self, value: float) -> None:
+        self._box.setMaximum(value)
+
+    def setRange(self, low: float, high: float) -> None:
+        self._box.setRange(low, high)
+
+    def setSingleStep(self, step: float) -> None:
+        self._box.setSingleStep(step)
+
+    def setDecimals(self, decimals: int) -> None:
+        self._box.setDecimals(decimals)
+
+    def setSuffix(self, suffix: str) -> None:
+        self._box.setSuffix(suffix)
+
+    value = QtCore.Property(float, lambda self: self._box.value, setValue)
+    minimum = QtCore.Property(float, lambda self: self._box.minimum, setMinimum)
+    maximum = QtCore.Property(float, lambda self: self._box.maximum, setMaximum)
+    singleStep = QtCore.Property(float, lambda self: self._box.singleStep, setSingleStep)
+    decimals = QtCore.Property(int, lambda self: self._box.decimals, setDecimals)
+    suffix = QtCore.Property(str, lambda self: self._box.suffix, setSuffix)
+
+
+@native
+class ctkSliderWidget(_Number):
+    """A slider with a spin box."""
+
+
+@native
+class ctkDoubleSpinBox(_Number):
+    """A spin box; the slider does no harm."""
+
+
+@native
+class ctkRangeWidget(QtWidgets.QWidget):
+    """Two numbers, the lower and the upper end of a range."""
+
+    valuesChanged = QtCore.Signal(float, float)
+    minimumValueChanged = QtCore.Signal(float)
+    maximumValueChanged = QtCore.Signal(float)
+    SIGNALS = {"valuesChanged(double,double)": "valuesChanged(double,double)"}  # noqa: RUF012
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._low, self._high = QtWidgets.QDoubleSpinBox(), QtWidgets.QDoubleSpinBox()
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for box in (self._low, self._high):
+            layout.addWidget(box)
+            box.setMaximum(99.0)
+        self._high.setValue(99.0)
+        self._values = (self._low.value, self._high.value)
+        self._low.valueChanged.connect(lambda low: self.setValues(low, max(low, self._high.value)))
+        self._high.valueChanged.connect(lambda high: self.setValues(min(high, self._low.value), high))
+
+    def setValues(self, low: float, high: float) -> None:
+        for box, value in ((self._low, min(low, high)), (self._high, max(low, high))):
+            blocked = box.blockSignals(True)
+            box.setValue(value)
+            box.blockSignals(blocked)
+        before, self._values = self._values, (self._low.value, self._high.value)
+        if self._values != before:
+            self.valuesChanged.emit(*self._values)
+            if self._values[0] != before[0]:
+                self.minimumValueChanged.emit(self._values[0])
+            if self._values[1] != before[1]:
+                self.maximumValueChanged.emit(self._values[1])
+
+    def setRange(self, low: float, high: float) -> None:
+        values = self._values
+        for box in (self._low, self._high):
+            blocked = box.blockSignals(True)
+            box.setRange(low, high)
+            box.blockSignals(blocked)
+        self.setValues(*values)
+
+    def setMinimum(self, low: float) -> None:
+        self.setRange(low, max(low, self._low.maximum))
+
+    def setMaximum(self, high: float) -> None:
+        self.setRange(min(high, self._low.minimum), high)
+
+    def setMinimumValue(self, low: float) -> None:
+        self.setValues(low, max(low, self._values[1]))
+
+    def setMaximumValue(self, high: float) -> None:
+        self.setValues(min(high, self._values[0]), high)
+
+    def setDecimals(self, decimals: int) -> None:
+        for box in (self._low, self._high):
+            box.setDecimals(decimals)
+
+    def setSingleStep(self, step: float) -> None:
+        for box in (self._low, self._high):
+            box.setSingleStep(step)
+
+    minimum = QtCore.Property(float, lambda self: self._low.minimum, setMinimum)
+    maximum = QtCore.Property(float, lambda self: self._low.maximum, setMaximum)
+    minimumValue = QtCore.Property(float, lambda self: self._values[0], setMinimumValue)
+    maximumValue = QtCore.Property(float, lambda self: self._values[1], setMaximumValue)
+    decimals = QtCore.Property(int, lambda self: self._low.decimals, setDecimals)
+    singleStep = QtCore.Property(float, lambda self: self._low.singleStep, setSingleStep)
+
+
+@native
+class ctkPathLineEdit(QtWidgets.QWidget):
+    """A line with a path."""
+
+    currentPathChanged = QtCore.Signal(str)
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._line = QtWidgets.QLineEdit()
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._line)
+        self._line.textChanged.connect(self.currentPathChanged)
+
+    def setCurrentPath(self, path: str) -> None:
+        self._line.setText(path)
+
+    currentPath = QtCore.Property(str, lambda self: self._line.text, setCurrentPath)
+
+
+@native
+class ctkDirectoryButton(QtWidgets.QPushButton):
+    """A button that shows a folder."""
+
+    directoryChanged = QtCore.Signal(str)
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._directory = str(Path.cwd())
+
+    def setDirectory(self, directory: str) -> None:
+        if directory != self._directory:
+            self._directory = directory
+            self.directoryChanged.emit(directory)
+
+    directory = QtCore.Property(str, lambda self: self._directory, setDirectory)
+
+
+@native
+class ctkColorPickerButton(QtWidgets.QPushButton):
+    """A button that shows a colour."""
+
+    colorChanged = QtCore.Signal(QtGui.QColor)
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._color = QtGui.QColor(0, 0, 0)
+
+    def setColor(self, color: QtGui.QColor) -> None:
+        if color != self._color:
+            self._color = color
+            self.colorChanged.emit(color)
+            self.update()
+
+    def paintEvent(self, event: Any) -> None:
+        painter = QtGui.QPainter(self)
+        painter.fillRect(self.rect.adjusted(3, 3, -3, -3), self._color)
+        painter.end()
+
+    color = QtCore.Property(QtGui.QColor, lambda self: self._color, setColor)
+
+
+@native
+class ctkCheckBox(QtWidgets.QCheckBox):
+    """A check box."""
+
+
+@native
+class ctkComboBox(QtWidgets.QComboBox):
+    """A combo box."""
+
+
+@native
+class ctkMenuButton(QtWidgets.QPushButton):
+    """A push button with a menu beside it."""
+
+
+WIDGETS: dict[str, Any] = {
+    cls.__name__: cls
+    for cls in (
+        *(ctkCollapsibleButton, ctkSliderWidget, ctkDoubleSpinBox, ctkRangeWidget, ctkPathLineEdit),
+        *(ctkDirectoryButton, ctkColorPickerButton, ctkCheckBox, ctkComboBox, ctkMenuButton),
+    )
+}

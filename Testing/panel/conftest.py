@@ -1,0 +1,29 @@
+"""One host for all tests of the panel; what slots and observers raise fails the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from Testing.host import application, connections
+
+
+@pytest.fixture(scope="session")
+def app() -> Any:
+    return application.start()
+
+
+@pytest.fixture(autouse=True)
+def clean(app: Any) -> Iterator[None]:
+    import slicer
+
+    connections.errors.clear()
+    yield
+    application.unload_modules()
+    slicer.mrmlScene.Clear()
+    app.processEvents()
+    errors = list(connections.errors)
+    connections.errors.clear()
+    assert not errors, "".join(errors)
