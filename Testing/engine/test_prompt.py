@@ -60,6 +60,9 @@ def test_the_longest_text_is_taken() -> None:
         ({"instances": True}, "instances"),
         ({"instances": 1.5}, "instances"),
         ({"visual": "scribble"}, "scribble"),
+        ({"sensitivity": 1.5}, "sensitivity 1.5"),
+        ({"sensitivity": "high"}, "sensitivity 'high'"),
+        ({"sensitivity": float("nan")}, "sensitivity nan"),
     ],
 )
 def test_unusable_fields_are_refused(fields: dict, complaint: str) -> None:
@@ -88,6 +91,8 @@ FULL = Prompt(
     instances=2,
     visual="both",
     points=(Point((1.5, -2, 3)), Point((0, 0, 0), positive=False)),
+    localize="otsu",
+    sensitivity=0.75,
 )
 
 

@@ -22,6 +22,7 @@ from MedCLIPSAMLib.engine.clip.registry import load_clip
 from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.engine.evidence import Progress, SegmentEvidence, SliceEvidence
 from MedCLIPSAMLib.engine.prompt import Point, Prompt
+from MedCLIPSAMLib.engine.region import Region
 from MedCLIPSAMLib.engine.sam.registry import load_segmenter
 from MedCLIPSAMLib.engine.session import Session
 from MedCLIPSAMLib.engine.settings import Settings
@@ -45,6 +46,7 @@ from MedCLIPSAMLib.engine.worker.serving import Server
 from .fakes import GreyClip, GreySegmenter
 
 BRIGHT = Prompt("bar", ("bright",))
+EVERYWHERE = ((0.001, 0.0, 0.0, 0.0), (0.0, 0.001, 0.0, 0.0), (0.0, 0.0, 0.001, 0.0), (0.0, 0.0, 0.0, 1.0))
 NO_POINTS: tuple[tuple[float, float, bool], ...] = ()
 
 
@@ -76,7 +78,7 @@ def test_messages_arrive_as_they_were_sent(tmp_path):
     said = [
         Preview(5, pointed, True),
         Edit(5, BRIGHT, np.array([[1.0, 2, 3, 4]]), ((1.5, 2.5, True),)),
-        Segment(BRIGHT, 0, 11),
+        Segment(BRIGHT, 0, 11, Region(EVERYWHERE)),
         Cancel(3),
         Open(np.arange(6, dtype=np.int16).reshape(1, 2, 3), np.eye(4), "CT", "ü", "a", "b", "cpu", Settings()),
         Open(np.zeros(1), np.eye(4), "MR", "v", "a", "b", "cpu", Settings(window=Window(1, 2), layer=3)),

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from .continuity import without_specks
-from .localize import Binarizer, bounding_boxes, keep_largest
+from .localize import binarizer, bounding_boxes, keep_largest
 from .looking import Viewer
+from .presence import sensed
 from .prompt import Prompt
 from .saliency import normalise
 
@@ -26,23 +27,29 @@ class Locator:
         slicewise: every slice gets a box, as published.
     """
 
-    def __init__(self, viewer: Viewer, binarize: Binarizer, *, stretched: bool, slicewise: bool) -> None:
+    def __init__(self, viewer: Viewer, localize: str, *, stretched: bool, slicewise: bool) -> None:
+        binarizer(localize)  # raises InputError if there is none
         self._viewer = viewer
-        self._binarize = binarize
+        self._localize = localize
         self._shape = viewer.stack.array.shape[1:]
         self.stretched = stretched
         self.slicewise = slicewise
 
-    def heat(self, saliency: np.ndarray) -> np.ndarray:
-        """(S, S) saliency -> (H, W) float32 on the slice, in 0..1."""
+    def binarizer_name(self, prompt: Prompt) -> str:
+        """The binarizer that the prompt asks for, or else that of the session."""
+        return prompt.localize or self._localize
+
+    def heat(self, index: int, saliency: np.ndarray, prompt: Prompt) -> np.ndarray:
+        """(S, S) saliency -> (H, W) float32 on the slice, in 0..1, as sensitive as the prompt asks for."""
         saliency = saliency.astype(np.float32, copy=False)
         if self.stretched:
             saliency = normalise(torch.from_numpy(saliency)[None])[0].numpy()
-        return self._viewer.frame.restore(saliency, self._shape)
+        heat = self._viewer.frame.restore(saliency, self._shape)
+        return self._viewer.within(index, sensed(np.clip(heat, 0, 1), prompt.sensitivity))
 
     def coarse(self, index: int, heat: np.ndarray, prompt: Prompt) -> np.ndarray:
         """(H, W) heat -> (H, W) bool: every component that the prompt may mean."""
-        coarse = self._binarize(heat, self._viewer.slice_uint8(index))
+        coarse = binarizer(self.binarizer_name(prompt))(heat, self._viewer.slice_uint8(index))
         if self.slicewise or (self.stretched and not each_counts(prompt)):
             return keep_largest(coarse, prompt.instances or 1)
         return coarse

@@ -16,6 +16,7 @@ from .precision import computing_in
 from .presence import NEUTRAL_TEXTS, image_clues, map_clues, unit
 from .prompt import Prompt
 from .published import PUBLISHED
+from .region import Region
 from .saliency import SaliencyBatch, SaliencyMethod, TextQuery, saliency_method
 from .saliency.m2ib import QUICK, as_far
 from .settings import Settings
@@ -27,7 +28,10 @@ class Viewer:
 
     Attributes:
         frame: the square that is shown; the whole slice if ``whole``.
+        region: outside of it there is nothing to be found.
     """
+
+    region: Region | None = None
 
     def __init__(self, stack: SliceStack, window: Window | None, whole: bool) -> None:
         self.stack = stack
@@ -38,6 +42,10 @@ class Viewer:
     def slice_uint8(self, index: int) -> np.ndarray:
         """(H, W) uint8 slice in the window."""
         return self.window.to_uint8(self.stack.array[index])
+
+    def within(self, index: int, plane: np.ndarray) -> np.ndarray:
+        """(H, W) of slice ``index`` with zeros outside of the region."""
+        return plane if self.region is None else plane * self.region.on_slice(self.stack, index)
 
     def pictures(self, indices: Sequence[int], size: int) -> np.ndarray:
         """(N, size, size, 3) uint8 of the slices in ``indices``."""

@@ -100,7 +100,8 @@ class Masker:
             sampled = None if prompt.visual == "box" else _sampled(coarse, boxes)
             probability, scores = self._run(index, None if prompt.visual == "points" else boxes, sampled, None)
             mask = probability > _INSIDE if heat is None else without_pinholes(merge(probability, scores, heat))
-        return self._corrected(index, boxes, clicks, mask, scores)
+        mask, scores = self._corrected(index, boxes, clicks, mask, scores)
+        return self._viewer.within(index, mask), scores
 
     def decode(
         self,
@@ -118,7 +119,8 @@ class Masker:
             np.array([point[:2] for point in points], float).reshape(-1, 2),
             np.array([point[2] for point in points], bool),
         )
-        return self._corrected(index, boxes, clicks, *before) if before else self._with_clicks(index, boxes, clicks)
+        answer = self._corrected(index, boxes, clicks, *before) if before else self._with_clicks(index, boxes, clicks)
+        return self._viewer.within(index, answer[0]), answer[1]
 
     def _corrected(
         self, index: int, boxes: np.ndarray, clicks: _Clicks, mask: np.ndarray, scores: np.ndarray

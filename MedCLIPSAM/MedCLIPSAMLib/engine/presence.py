@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from .saliency import SaliencyBatch, TextQuery
 # Against these a text is weighed by a model that has no answer of its own to "is it there?".
 NEUTRAL_TEXTS = ("a medical image", "background", "other tissue", "an unrelated organ", "nothing abnormal")
 HIGH, LOW = 0.5, 0.3
+# What the segmenter expects of its mask; with LiteMedSAM on a CT, 95 % of true boxes gave more than 0.69, and boxes
+# beside an organ or on a slice without it 0.4 to 0.8.
+_CONFIRMED = 0.5
 _GAP_MM = 10.0  # a hole this short between slices that show the structure is filled
 _RUN_MM = 6.0  # a run shorter than this is not believed, in a stack thick enough to judge
 _LOGIT_SCALE = 100.0  # CLIP's own, at which its softmax over texts was trained
@@ -58,14 +62,19 @@ def unit(features: Tensor) -> Tensor:
     return F.normalize(features, dim=1)
 
 
-def score(clues: Mapping[str, float]) -> float:
-    """The model's own answer, or else the contrast of the texts.
+def sensed(values: Any, sensitivity: float) -> Any:
+    """Numbers in 0..1 as the sensitivity of a prompt lets them count: 0.5 leaves them, 1 takes the square root."""
+    return values if sensitivity == 0.5 else values**2.0 ** (1 - 2 * sensitivity)
+
+
+def score(clues: Mapping[str, float], sensitivity: float = 0.5) -> float:
+    """The model's own answer, or else the contrast of the texts, as `sensed`.
 
     How concentrated a map of M2IB is, and how much information it lets pass, is evidence to look at and no vote: with
     the built-in model both are higher on slices without the organ (area under the ROC curve 0.06 to 0.25; the contrast
     reaches 0.83 to 1), and large organs never have a concentrated map.
     """
-    return clues["presence"] if "presence" in clues else clues["contrast"]
+    return sensed(clues["presence"] if "presence" in clues else clues["contrast"], sensitivity)
 
 
 def present(scores: np.ndarray, spacing: float) -> np.ndarray:
@@ -83,3 +92,18 @@ def present(scores: np.ndarray, spacing: float) -> np.ndarray:
         found = ndimage.binary_opening(np.pad(found, run, mode="edge"), np.ones(run))[run:-run]
     # Padded, so that nothing is filled between an organ and the end of the stack.
     return ndimage.binary_closing(np.pad(found, gap), np.ones(gap + 1))[gap:-gap]
+
+
+def doubted(scores: np.ndarray, trust: np.ndarray, clicked: np.ndarray) -> np.ndarray:
+    """(N,) bool: slices at the ends of the structure that only continue it and that the segmenter does not confirm.
+
+    Between two slices that are sure the structure goes on.
+
+    Args:
+        scores: (N,) presence.
+        trust: (N,) what the segmenter expects of its masks, NaN where it did not run.
+        clicked: (N,) bool, where a person says that the structure is.
+    """
+    ran = ~np.isnan(trust)
+    sure = ran & ((scores >= HIGH) | (np.nan_to_num(trust) >= _CONFIRMED) | clicked)
+    return ran & ~ndimage.binary_fill_holes(sure)

@@ -54,10 +54,13 @@ class Prompt:
         instances: how many separate parts to keep; None keeps as many as the evidence shows.
         visual: what the segmenter is given: a box, points, or both.
         points: places the user pointed at.
+        localize: how its saliency becomes a coarse mask, by a name of `localize.BINARIZERS`; None leaves it to the
+            session.
+        sensitivity: 0..1; above 0.5 weak saliency and low scores count for more, below it for less.
 
     Raises:
         InputError: a text is empty, longer than 300 characters or has control characters; there is no
-            wording; `instances` is not a positive whole number; `visual` is unknown.
+            wording; `instances` is not a positive whole number; `visual` is unknown; `sensitivity` is not in 0..1.
     """
 
     name: str
@@ -66,6 +69,8 @@ class Prompt:
     instances: int | None = None
     visual: VisualPrompt = "box"
     points: tuple[Point, ...] = ()
+    localize: str | None = None
+    sensitivity: float = 0.5
 
     def __post_init__(self) -> None:
         name = checked_text(self.name, "The name of the prompt")
@@ -78,6 +83,8 @@ class Prompt:
             raise InputError(
                 f"The prompt {name!r} has the visual prompt {self.visual!r}; use {', '.join(VISUAL_PROMPTS)}."
             )
+        if type(self.sensitivity) not in (int, float) or not 0 <= self.sensitivity <= 1:
+            raise InputError(f"The prompt {name!r} has the sensitivity {self.sensitivity!r}; give 0 to 1.")
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "wordings", wordings)
         object.__setattr__(self, "contrast", _texts(self.contrast, f"A contrast wording of {name!r}"))
@@ -191,6 +198,10 @@ def _prompt_to_dict(prompt: Prompt) -> dict[str, Any]:
         fields["instances"] = prompt.instances
     if prompt.visual != "box":
         fields["visual"] = prompt.visual
+    if prompt.localize is not None:
+        fields["localize"] = prompt.localize
+    if prompt.sensitivity != 0.5:
+        fields["sensitivity"] = prompt.sensitivity
     if prompt.points:
         fields["points"] = [{"ras": list(point.ras), "positive": point.positive} for point in prompt.points]
     return fields
@@ -198,7 +209,8 @@ def _prompt_to_dict(prompt: Prompt) -> dict[str, Any]:
 
 def _prompt_from_dict(value: object, number: int) -> Prompt:
     what = f"Prompt {number} of the prompt set"
-    fields = dict(_fields(value, what, ("name", "wordings"), ("contrast", "instances", "visual", "points")))
+    optional = ("contrast", "instances", "visual", "points", "localize", "sensitivity")
+    fields = dict(_fields(value, what, ("name", "wordings"), optional))
     points = _list(fields.pop("points", []), f"{what}: points")
     return Prompt(**fields, points=tuple(_point_from_dict(point, f"{what}: a point") for point in points))
 

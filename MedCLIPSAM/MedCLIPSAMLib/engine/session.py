@@ -15,14 +15,14 @@ from .clip.base import ImageTextModel
 from .continuity import choose, remove_strays, steady_boxes
 from .errors import InputError
 from .evidence import SegmentEvidence, SliceEvidence, SliceSummary
-from .localize import binarizer
 from .locating import Locator, each_counts
 from .looking import Looker, Viewer
 from .masking import Masker
 from .pointing import points_on
 from .precision import DTYPES, pick_precision
-from .presence import HIGH, present, score
+from .presence import HIGH, doubted, present, score
 from .prompt import Prompt
+from .region import Region
 from .run import IsCancelled, ReportProgress, Run, ShowMask, timed
 from .sam.base import PromptableSegmenter
 from .sam.voting import check_voting
@@ -31,9 +31,6 @@ from .volume import SliceStack, Volume
 
 _SLICES_AT_ONCE = 8  # between two looks at the cancel flag, where a slice takes a moment
 _BESIDE = 2  # pixels around a component that was not chosen whose saliency does not count either
-# What the segmenter expects of its mask; with LiteMedSAM on a CT, 95 % of true boxes gave more than 0.69, and boxes
-# beside an organ or on a slice without it 0.4 to 0.8.
-_CONFIRMED = 0.5
 
 
 class Session:
@@ -72,11 +69,10 @@ class Session:
         self._looker = Looker(viewer, clip, self.settings, DTYPES[self._precision], cache)
         dtype = DTYPES[pick_precision(precision, segmenter.device)]
         self._masker = Masker(viewer, segmenter, self.settings.voting, dtype, cache)
-        name = self.settings.localize or ("kmeans" if self.settings.exact else self._looker.method.localizer)
-        self._binarize = binarizer(name)
+        self._localize = self.settings.localize or ("kmeans" if self.settings.exact else self._looker.method.localizer)
         self._locator = Locator(
             viewer,
-            self._binarize,
+            self._localize,
             stretched=self.settings.slicewise or not self._looker.method.absolute,
             slicewise=self.settings.slicewise,
         )
@@ -92,7 +88,7 @@ class Session:
         return self.settings.as_dict() | {
             "saliency": method.name,
             **method.choices,
-            "localize": self._binarize.name,
+            "localize": self._localize,
             "window": asdict(self.window),
             "precision": self._precision,
         }
@@ -115,11 +111,11 @@ class Session:
             method = self._looker.quick if quick else self._looker.method
             (saliency,), clues = self._looker.look(prompt, [index], cancelled, method)
         saliency = saliency.astype(np.float32)
-        value = score(clues[0])
+        value = score(clues[0], prompt.sensitivity)
         positive, negative = self._points(prompt)
         clicked = bool((np.rint(positive[:, 0]) == index).any())
         looked_for = self.settings.slicewise or clicked or value >= HIGH
-        heat = self._locator.heat(saliency)
+        heat = self._locator.heat(index, saliency, prompt)
         boxes, coarse, rejected = np.empty((0, 4)), np.zeros(self.stack.array.shape[1:], bool), {}
         if looked_for:
             with timed(seconds, "localisation"):
@@ -197,6 +193,11 @@ class Session:
         self._corrections[_key(prompt, index)] = evidence
         return evidence
 
+    def limit(self, region: Region | None) -> None:
+        """Looks for nothing outside of ``region`` from now on; None is the whole volume."""
+        if region != self._viewer.region:
+            self._viewer.region, self._last_look, self._looks = region, None, {}
+
     def forget_edits(self, prompt: Prompt) -> None:
         """Drops what was corrected by hand for ``prompt``."""
         name = _key(prompt, 0)[0]
@@ -231,7 +232,7 @@ class Session:
         points = self._points(prompt, indices)
         run = Run(prompt, indices, *points, progress or _ignore, cancelled, drawn or _ignore)
         maps, clues, found = self._look(run)
-        scores = np.array([score(clue) for clue in clues])
+        scores = np.array([score(clue, prompt.sensitivity) for clue in clues])
         with timed(run.seconds, "localisation"):
             coarse, rejected = self._candidates(run, maps, found), {}
             if not self.settings.slicewise:
@@ -242,7 +243,7 @@ class Session:
         masks, trust = self._masks(run, boxes, coarse, rejected, maps)
         with timed(run.seconds, "cleaning"):
             if not self.settings.slicewise:
-                masks[self._doubted(run, scores, trust)] = False
+                masks[doubted(scores, trust, run.clicked)] = False
                 self._add_clicks(run, coarse)
                 remove_strays(masks, coarse, small_too=each_counts(prompt))
         return self._conclude(run, scores, clues, boxes, masks, trust)
@@ -275,14 +276,16 @@ class Session:
 
     def _presence(self, run: Run, clues: list[dict[str, float]]) -> np.ndarray:
         """(N,) bool: on which slices the structure is; a slice that was clicked has it."""
-        return present(np.array([score(clue) for clue in clues]), self.stack.spacing[0]) | run.clicked
+        scores = np.array([score(clue, run.prompt.sensitivity) for clue in clues])
+        return present(scores, self.stack.spacing[0]) | run.clicked
 
     def _candidates(self, run: Run, maps: np.ndarray, found: np.ndarray) -> np.ndarray:
         """(N, H, W) bool: all components of the saliency, on the slices that have the structure."""
         coarse = np.zeros((len(run.indices), *self.stack.array.shape[1:]), bool)
         for row in np.flatnonzero(found):
             run.stop_if_cancelled()
-            coarse[row] = self._locator.coarse(run.indices[row], self._locator.heat(maps[row]), run.prompt)
+            heat = self._locator.heat(run.indices[row], maps[row], run.prompt)
+            coarse[row] = self._locator.coarse(run.indices[row], heat, run.prompt)
         return coarse
 
     def _add_clicks(self, run: Run, coarse: np.ndarray) -> None:
@@ -309,21 +312,13 @@ class Session:
                 for row in rows:
                     heat = None  # a stretched map is no probability to merge with
                     if not self._locator.stretched:
-                        heat = _without(self._locator.heat(maps[row]), rejected.get(row))
+                        heat = self._locator.heat(run.indices[row], maps[row], run.prompt)
+                        heat = _without(heat, rejected.get(row))
                     place = (run.indices[row], boxes[row], coarse[row])
                     masks[row], answers = self._masker.mask(*place, run.prompt, run.positive, run.negative, heat)
                     trust[row] = answers.mean() if len(answers) else np.nan
                     run.drawn(run.indices[row], masks[row])
         return masks, trust
-
-    def _doubted(self, run: Run, scores: np.ndarray, trust: np.ndarray) -> np.ndarray:
-        """(N,) bool: slices at the ends of the structure that only continue it and that the segmenter does not confirm.
-
-        Between two slices that are sure the structure goes on.
-        """
-        ran = ~np.isnan(trust)
-        sure = ran & ((scores >= HIGH) | (np.nan_to_num(trust) >= _CONFIRMED) | run.clicked)
-        return ran & ~ndimage.binary_fill_holes(sure)
 
     def _conclude(
         self,
@@ -363,7 +358,7 @@ class Session:
             tuple(summaries),
             self._looker.meaning(run.prompt),
             self._looker.method.name,
-            self._binarize.name,
+            self._locator.binarizer_name(run.prompt),
             run.seconds,
         )
 

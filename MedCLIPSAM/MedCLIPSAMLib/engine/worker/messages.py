@@ -14,6 +14,7 @@ import numpy as np
 
 from ..evidence import Progress, SegmentEvidence, SliceEvidence, SliceSummary
 from ..prompt import Point, Prompt
+from ..region import Region
 from ..settings import Settings
 from ..volume import Frame, Modality, Window
 
@@ -49,6 +50,7 @@ class Preview:
     index: int
     prompt: Prompt
     quick: bool
+    region: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Edit:
     prompt: Prompt
     boxes: np.ndarray
     points: tuple[tuple[float, float, bool], ...]
+    region: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Segment:
     prompt: Prompt
     first: int
     last: int
+    region: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ Answer = Opened | Progress | Drawn | SliceEvidence | SegmentEvidence | Failure
 _KNOWN = {
     kind.__name__: kind
     for kind in (
-        *(Open, Preview, Edit, Segment, Cancel, Prompt, Point, Settings, Window),
+        *(Open, Preview, Edit, Segment, Cancel, Prompt, Point, Region, Settings, Window),
         *(Opened, Drawn, Failure, Progress, SliceEvidence, SliceSummary, SegmentEvidence, Frame),
     )
 }

@@ -78,15 +78,17 @@ class Server:
         try:
             if unwanted():
                 raise Cancelled("The request was cancelled.")
+            if isinstance(request, Open):
+                return self._open(request)
+            session = self._opened()
+            session.limit(request.region)
             match request:
-                case Open():
-                    return self._open(request)
                 case Preview(index, prompt, quick):
-                    return self._opened().preview(index, prompt, unwanted, quick=quick)
+                    return session.preview(index, prompt, unwanted, quick=quick)
                 case Edit(index, prompt, boxes, points):
-                    return self._opened().edit(index, prompt, boxes, points)
+                    return session.edit(index, prompt, boxes, points)
                 case _:
-                    return self._segment(number, request, unwanted)
+                    return self._segment(session, number, request, unwanted)
         except Cancelled as error:
             return Failure(str(error), cancelled=True)
         except MedCLIPSAMError as error:
@@ -120,8 +122,9 @@ class Server:
             session.choices,
         )
 
-    def _segment(self, number: int, request: Segment, unwanted: Callable[[], bool]) -> SegmentEvidence:
-        session = self._opened()
+    def _segment(
+        self, session: Session, number: int, request: Segment, unwanted: Callable[[], bool]
+    ) -> SegmentEvidence:
         session.forget_edits(request.prompt)
         return session.segment(
             request.prompt,
