@@ -24,11 +24,23 @@ def make_labelmap(ijk_to_ras: np.ndarray, mask: np.ndarray) -> Any:
         vtkOrientedImageData of unsigned char; its extent says which voxels of `mask` are stored.
     """
     extent = _bounding_extent(mask)
+    labelmap = _allocated(ijk_to_ras, extent)
+    labelmap_array(labelmap)[:] = mask[_region(extent)]
+    return labelmap
+
+
+def empty_labelmap(ijk_to_ras: np.ndarray, shape: tuple[int, ...]) -> Any:
+    """As `make_labelmap`, but of all voxels of (K, J, I), and of zeros, to be filled later."""
+    labelmap = _allocated(ijk_to_ras, (0, shape[2] - 1, 0, shape[1] - 1, 0, shape[0] - 1))
+    labelmap_array(labelmap)[:] = 0
+    return labelmap
+
+
+def _allocated(ijk_to_ras: np.ndarray, extent: Extent) -> Any:
     labelmap = slicer.vtkOrientedImageData()
     labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras))
     labelmap.SetExtent(extent)
     labelmap.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
-    labelmap_array(labelmap)[:] = mask[_region(extent)]
     return labelmap
 
 
@@ -52,9 +64,11 @@ def fingerprint(labelmap: Any, value: int) -> str:
 
 def _bounding_extent(mask: np.ndarray) -> Extent:
     """First and last i, j and k of the voxels which are True; an empty box where none is."""
-    k, j, i = (np.flatnonzero(mask.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
+    k = np.flatnonzero(mask.any(axis=(1, 2)))
     if not len(k):
         return (0, -1, 0, -1, 0, -1)
+    slab = mask[k[0] : k[-1] + 1]  # most of a large volume need not be read again
+    j, i = (np.flatnonzero(slab.any(axis=others)) for others in ((0, 2), (0, 1)))
     return (int(i[0]), int(i[-1]), int(j[0]), int(j[-1]), int(k[0]), int(k[-1]))
 
 

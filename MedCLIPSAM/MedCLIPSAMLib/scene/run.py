@@ -6,14 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..engine.errors import InputError
-from ..engine.evidence import Progress, SegmentEvidence, SliceSummary
+from ..engine.evidence import Progress, SliceSummary
 from ..engine.prompt import Prompt, PromptSet
-from ..engine.volume import SliceStack, Volume
-from .provenance import ModelUse, Provenance
-from .segments import check_target, find_segment, read_segment, write_segment
+from .results import Chain, Target
+from .segments import check_target
 
 if TYPE_CHECKING:
     from ..engine.session import Session
@@ -87,6 +84,7 @@ def run(
     if not len(prompts):
         raise InputError("There is no prompt; type what to segment.")
     check_target(segmentation_node, volume_node)
+    target, chain = Target(segmentation_node, volume_node, session.stack), Chain.of(session)
     results = []
     for number, prompt in enumerate(prompts, start=1):
 
@@ -95,51 +93,6 @@ def run(
                 progress(RunProgress(number, len(prompts), step))
 
         evidence = session.segment(prompt, slices, report, cancelled)
-        for node in (volume_node, segmentation_node):
-            if node.GetScene() is None:
-                raise InputError(f"{node.GetName()} was removed from the scene during the run; run it again.")
-        replaced = find_segment(segmentation_node, prompt.name)
-        mask, slices_kept = evidence.mask, 0
-        if replaced is not None and slices is not None:
-            before = read_segment(segmentation_node, volume_node, replaced)
-            mask, slices_kept = _with_other_slices(session.stack, slices, mask, before)
-        segment_id = write_segment(
-            segmentation_node,
-            volume_node,
-            mask,
-            prompt.name,
-            segment_id=replaced,
-            provenance=_provenance(session, prompt, evidence, slices_kept),
-        )
+        segment_id = target.write_run(prompt, evidence, chain)
         results.append(Result(prompt, segment_id, evidence.slices, evidence.summary))
     return results
-
-
-def _with_other_slices(
-    stack: SliceStack, slices: Sequence[int], mask: np.ndarray, before: np.ndarray
-) -> tuple[np.ndarray, int]:
-    """(K, J, I) bool: `before` with `mask` in its place on `slices`; and on how many others there is something."""
-    matrix, merged, numbers = stack.volume.ijk_to_ras, before.copy(), list(slices)
-    # A stack is a view: what is written into it is written into `merged`.
-    new, whole = (SliceStack(Volume(array, matrix, "other"), stack.axis).array for array in (mask, merged))
-    others = np.delete(np.arange(len(stack)), numbers)
-    slices_kept = int(np.count_nonzero(whole[others].any(axis=(1, 2))))
-    whole[numbers] = new[numbers]
-    return merged, slices_kept
-
-
-def _provenance(session: Session, prompt: Prompt, evidence: SegmentEvidence, slices_kept: int) -> Provenance:
-    return Provenance(
-        prompt=prompt,
-        found=evidence.found,
-        slices_found=sum(part.found for part in evidence.slices),
-        slices_searched=len(evidence.slices),
-        slices_kept=slices_kept,
-        searched=(evidence.slices[0].index, evidence.slices[-1].index) if evidence.slices else None,
-        edited=tuple(part.index for part in evidence.slices if part.edited),
-        models=(
-            ModelUse("clip", session.clip.name, session.clip.checksum),
-            ModelUse("segmenter", session.segmenter.name, session.segmenter.checksum),
-        ),
-        settings=session.choices,
-    )
