@@ -1,0 +1,200 @@
+"""The rows of the prompt table: what the user typed, finished or not, and what became of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from ..engine.errors import InputError, MedCLIPSAMError
+from ..engine.prompt import Point, Prompt, PromptSet
+
+Colour = tuple[float, float, float]
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the last run of a row ended.
+
+    Attributes:
+        found, searched: numbers of slices.
+        known: False where the model was not trained to find it.
+        cancelled: the run was stopped, and what it had drawn was kept.
+    """
+
+    found: int
+    searched: int
+    known: bool = True
+    cancelled: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One structure, as its widgets show it; texts may be anything until they are needed.
+
+    Attributes:
+        text: what is typed in the table; ``wordings`` are more of the same, ``contrast`` what it is not.
+        name: of the segment; the text if empty.
+        colour: r, g, b in 0..1; None leaves it to 3D Slicer's terminology.
+        points: places clicked, in RAS mm of the volume.
+        instances, visual, localize, sensitivity: as of `Prompt`.
+        outcome: None before the first run and after a change of what is looked for.
+        accepted: numbers of the slices that were accepted by hand.
+    """
+
+    text: str = ""
+    name: str = ""
+    on: bool = True
+    colour: Colour | None = None
+    wordings: tuple[str, ...] = ()
+    contrast: tuple[str, ...] = ()
+    instances: int | None = None
+    visual: str = "box"
+    localize: str | None = None
+    sensitivity: float = 0.5
+    points: tuple[Point, ...] = ()
+    outcome: Outcome | None = None
+    accepted: tuple[int, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The name of the segment."""
+        return self.name.strip() or self.text.strip()
+
+    def prompt(self) -> Prompt:
+        """What to look for.
+
+        Raises:
+            InputError: a text is empty, too long or has control characters.
+        """
+        return Prompt(
+            self.title,
+            (self.text, *(text for text in self.wordings if text.strip())),
+            tuple(text for text in self.contrast if text.strip()),
+            self.instances,
+            self.visual,  # type: ignore[arg-type]  # checked there
+            self.points,
+            self.localize,
+            self.sensitivity,
+        )
+
+    def changed(self, **values: Any) -> Row:
+        """The row with other values; what was found is no longer its outcome if it looks for something else."""
+        row = replace(self, **values)
+        same = all(getattr(row, name) == getattr(self, name) for name in _LOOKED_FOR)
+        return row if same else replace(row, outcome=None)
+
+    @classmethod
+    def of(cls, prompt: Prompt) -> Row:
+        """The row of a prompt that came from a file or a library."""
+        text, *more = prompt.wordings
+        name = "" if prompt.name == text else prompt.name
+        return cls(
+            text,
+            name,
+            wordings=tuple(more),
+            contrast=prompt.contrast,
+            instances=prompt.instances,
+            visual=prompt.visual,
+            localize=prompt.localize,
+            sensitivity=prompt.sensitivity,
+            points=prompt.points,
+        )
+
+
+_LOOKED_FOR = ("text", "wordings", "contrast", "instances", "visual", "localize", "sensitivity", "points")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The table. Every change gives a new one, so that nothing is half changed."""
+
+    rows: tuple[Row, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, number: int) -> Row:
+        return self.rows[number]
+
+    def with_row(self, number: int, row: Row) -> Rows:
+        """Row ``number`` replaced."""
+        return Rows((*self.rows[:number], row, *self.rows[number + 1 :]))
+
+    def added(self, rows: Iterable[Row]) -> Rows:
+        """``rows`` at the end, with other names where a name is taken."""
+        together = list(self.rows)
+        for row in rows:
+            together.append(_with_free_name(row, together))
+        return Rows(tuple(together))
+
+    def duplicated(self, number: int) -> Rows:
+        """A copy of row ``number`` after it, of which nothing was found yet."""
+        copy = replace(_with_free_name(self.rows[number], self.rows), outcome=None, accepted=())
+        return Rows((*self.rows[: number + 1], copy, *self.rows[number + 1 :]))
+
+    def removed(self, number: int) -> Rows:
+        """Without row ``number``."""
+        return Rows((*self.rows[:number], *self.rows[number + 1 :]))
+
+    def moved(self, number: int, by: int) -> Rows:
+        """Row ``number`` further down, or up where ``by`` is negative; as far as the table goes."""
+        rows = list(self.rows)
+        row = rows.pop(number)
+        rows.insert(min(max(number + by, 0), len(rows)), row)
+        return Rows(tuple(rows))
+
+    def prompts(self) -> PromptSet:
+        """All rows, switched on or not.
+
+        Raises:
+            InputError: as of `Row.prompt`, or two rows have the same name.
+        """
+        return PromptSet(tuple(row.prompt() for row in self.rows))
+
+    def switched_on(self) -> tuple[tuple[int, Prompt], ...]:
+        """Numbers and prompts of the rows that a run looks for.
+
+        Raises:
+            InputError: there is none, or as of `prompts`.
+        """
+        chosen = [(number, row.prompt()) for number, row in enumerate(self.rows) if row.on]
+        if not chosen:
+            raise InputError("No prompt is switched on; type what to segment and tick it.")
+        PromptSet(tuple(prompt for _, prompt in chosen))
+        return tuple(chosen)
+
+    def to_json(self) -> str:
+        """For the parameter node."""
+        return json.dumps({"version": _VERSION, "rows": [asdict(row) for row in self.rows]}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Rows:
+        """The inverse of `to_json`; a text that is damaged gives no rows."""
+        try:
+            document = json.loads(text)
+            return cls(tuple(_row(entry) for entry in document["rows"]))
+        except (ValueError, TypeError, KeyError, MedCLIPSAMError):
+            return cls()
+
+
+def _row(entry: dict[str, Any]) -> Row:
+    known = {field.name: entry[field.name] for field in fields(Row) if field.name in entry}
+    for name in ("wordings", "contrast", "accepted"):
+        known[name] = tuple(known.get(name, ()))
+    known["points"] = tuple(Point(tuple(point["ras"]), point["positive"]) for point in known.get("points", ()))
+    if known.get("colour") is not None:
+        known["colour"] = tuple(known["colour"])
+    if known.get("outcome") is not None:
+        known["outcome"] = Outcome(**known["outcome"])
+    return Row(**known)
+
+
+def _with_free_name(row: Row, others: Sequence[Row]) -> Row:
+    taken = {other.title.casefold() for other in others}
+    if not row.title or row.title.casefold() not in taken:
+        return row
+    numbered = (f"{row.title} {number}" for number in range(2, len(taken) + 3))
+    return replace(row, name=next(name for name in numbered if name.casefold() not in taken))
