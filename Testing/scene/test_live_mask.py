@@ -19,9 +19,11 @@ def nodes() -> list[Any]:
     return slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
 
 
+@pytest.mark.parametrize("kind", grids.GRIDS)
 @pytest.mark.parametrize("axis", AXES)
-def test_slices_land_on_their_voxels(axis):
-    node = grids.volume_node()
+def test_slices_land_on_their_voxels(axis, kind):
+    node = grids.volume_node(kind)
+    node.SetAndObserveTransformNodeID(grids.transform_node(grids.TRANSFORMS["rigid"]).GetID())
     stack = SliceStack(volume_from_node(node, "CT"), axis)
     live = LiveMask()
     live.begin(node, stack, (1, 0, 0))

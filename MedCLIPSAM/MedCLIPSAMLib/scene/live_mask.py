@@ -9,6 +9,7 @@ import numpy as np
 import slicer
 
 from ..engine.volume import SliceStack, Volume
+from .geometry import ijk_to_ras
 from .labelmap import empty_labelmap, labelmap_array
 from .segments import create_segmentation
 
@@ -30,7 +31,8 @@ class LiveMask:
         node = create_segmentation(volume_node, "MedCLIP-SAM preview")
         node.SetHideFromEditors(True)
         node.SetSaveWithScene(False)
-        labelmap = empty_labelmap(stack.volume.ijk_to_ras, stack.volume.array.shape)
+        # The node is under the transform of the volume, which the matrix of the stack contains.
+        labelmap = empty_labelmap(ijk_to_ras(volume_node), stack.volume.array.shape)
         array = labelmap_array(labelmap)
         segment = slicer.vtkSegment()
         segment.SetName("preview")
