@@ -1,0 +1,111 @@
+"""What the engine has to have open: a volume as it is now, cut in a way, and the models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..engine.errors import InputError
+from ..engine.settings import Settings
+from ..engine.volume import WINDOWS, SliceStack, Volume, Window
+from ..engine.worker.messages import Answer, Failure, Opened
+from ..scene.provenance import ModelUse
+from ..scene.results import Chain
+from ..scene.volumes import volume_from_node
+from .link import EngineLink
+
+AUTOMATIC, DISPLAYED = "automatic", "displayed"  # windows beside those of `WINDOWS`
+
+
+@dataclass(frozen=True)
+class VolumeChoice:
+    """Which volume, along which axis, in which window of intensities, with which models; as the panel stores them."""
+
+    volume_node: Any
+    axis: str
+    window: str
+    clip: str
+    segmenter: str
+    device: str
+
+    def settings(self) -> Settings:
+        """Those of a session.
+
+        Raises:
+            InputError: the window of the display is asked for, and there is none.
+        """
+        window = WINDOWS.get(self.window)
+        if self.window == DISPLAYED:
+            display = self.volume_node.GetScalarVolumeDisplayNode()
+            if display is None:
+                raise InputError(f"{self.volume_node.GetName()} is not displayed; choose another window.")
+            middle, width = display.GetLevel(), display.GetWindow()
+            window = Window(middle - width / 2, middle + width / 2)
+        return Settings(axis=self.axis, window=window)  # type: ignore[arg-type]  # checked there
+
+
+class OpenedVolume:
+    """Keeps the engine open on what was chosen last; opens it again only when something has changed.
+
+    Attributes:
+        stack: the slices of the volume that was chosen.
+        answer: what the engine said of it; None until it has.
+    """
+
+    def __init__(self, link: EngineLink) -> None:
+        self._link = link
+        self._key: Any = None
+        self.stack: SliceStack | None = None
+        self.answer: Opened | None = None
+
+    def need(self, choice: VolumeChoice, failed: Callable[[Failure], None]) -> SliceStack:
+        """Lets the engine open a choice, before all that is asked of it from now on.
+
+        Args:
+            failed: told if it cannot; what was asked after it then fails, too.
+
+        Raises:
+            InputError: the volume cannot be used.
+        """
+        volume = volume_from_node(choice.volume_node)
+        settings = choice.settings()
+        key = (
+            *(choice.volume_node.GetID(), choice.volume_node.GetImageData().GetMTime(), volume.ijk_to_ras.tobytes()),
+            *(settings, choice.clip, choice.segmenter, choice.device),
+        )
+        if key != self._key or self.stack is None or not self._link.running:
+            self._open(volume, choice, settings, failed)
+            self._key = key
+        return self.stack  # type: ignore[return-value]  # made by `_open`
+
+    @property
+    def chain(self) -> Chain:
+        """What results are made with.
+
+        Raises:
+            InputError: nothing is open.
+        """
+        if self.answer is None:
+            raise InputError("No volume is open in the engine; preview a slice or segment the volume first.")
+        return Chain(tuple(ModelUse(*model) for model in self.answer.models), self.answer.choices)
+
+    def forget(self) -> None:
+        """Opens anew next time."""
+        self._key = self.stack = self.answer = None
+
+    def _open(
+        self, volume: Volume, choice: VolumeChoice, settings: Settings, failed: Callable[[Failure], None]
+    ) -> None:
+        self.forget()
+        stack = SliceStack(volume, settings.axis)
+
+        def heard(answer: Answer) -> None:
+            if isinstance(answer, Opened):
+                self.answer = answer
+            elif isinstance(answer, Failure):
+                self.forget()
+                failed(answer)
+
+        self._link.open(volume, choice.clip, choice.segmenter, choice.device, settings, heard)
+        self.stack = stack

@@ -1,0 +1,181 @@
+"""A run over the volume: prompt after prompt, seen while it grows, written at the end, or in part if it is stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..engine.errors import MedCLIPSAMError
+from ..engine.evidence import Progress, SegmentEvidence
+from ..engine.prompt import Prompt
+from ..engine.region import Region
+from ..engine.worker.messages import Answer, Drawn, Failure, Segment
+from ..scene.live_mask import LiveMask
+from ..scene.results import Chain, Target
+from ..scene.run import RunProgress
+from .link import EngineLink
+
+_SHOW_S = 0.25  # between two times that the views draw the growing mask
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row of the table in a run: its number, what to look for, its colour, and slices accepted by hand."""
+
+    row: int
+    prompt: Prompt
+    colour: tuple[float, float, float]
+    kept: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Whom a run tells.
+
+    Attributes:
+        before_writing: once, before the first segment changes.
+        progressed: progress, and the seconds that are left, None while that is unknown.
+        finished: a row, its evidence and the ID of its segment.
+        ended: the run is over; a sentence if it failed.
+    """
+
+    before_writing: Callable[[], None]
+    progressed: Callable[[RunProgress, float | None], None]
+    finished: Callable[[int, SegmentEvidence, str], None]
+    ended: Callable[[str | None], None]
+
+
+class VolumeRun:
+    """One press of "Segment volume". After a cancellation `keep_part` or `discard_part` decides what stays."""
+
+    def __init__(
+        self,
+        link: EngineLink,
+        target: Target,
+        jobs: Sequence[Job],
+        slices: range,
+        region: Region | None,
+        chain: Callable[[], Chain],
+        listener: Listener,
+    ) -> None:
+        self._link, self._target, self._jobs, self._listener = link, target, list(jobs), listener
+        self._slices, self._region, self._chain = slices, region, chain
+        self._live = LiveMask()
+        self._place = -1  # of the job at work
+        self._number: int | None = None  # of the request at work
+        self._drawn: list[int] = []
+        self._shown = self._started = 0.0
+        self._has_written = False
+
+    @property
+    def running(self) -> bool:
+        """Whether an answer is awaited."""
+        return self._number is not None
+
+    @property
+    def partial(self) -> int:
+        """How many slices a cancelled run had drawn of the prompt at work."""
+        return 0 if self.running else len(self._drawn)
+
+    def start(self) -> None:
+        """Asks for the first prompt; all else follows by itself."""
+        self._started = time.monotonic()
+        self._next()
+
+    def cancel(self) -> None:
+        """Ends at once as seen from the window; the engine leaves off after the slice it is at."""
+        if self._number is not None:
+            self._link.cancel(self._number)
+            self._number = None
+            self._live.show()
+
+    def keep_part(self) -> str | None:
+        """Writes what was drawn of the prompt at work when the run was cancelled; the ID of its segment.
+
+        Raises:
+            InputError: as of `Target.write`.
+        """
+        job, mask = self._jobs[self._place], self._live.mask
+        try:
+            if mask is None or not self._drawn:
+                return None
+            self._before_writing()
+            return self._target.write_part(job.prompt, mask, sorted(self._drawn), self._chain(), job.kept)
+        finally:
+            self.discard_part()
+
+    def discard_part(self) -> None:
+        """Forgets what was drawn and not written."""
+        self._live.clear()
+        self._drawn = []
+
+    def stop(self) -> None:
+        """Ends without a word and without a trace, as when the scene is closed."""
+        self.cancel()
+        self.discard_part()
+
+    @property
+    def job(self) -> Job:
+        """The prompt at work, or the last one."""
+        return self._jobs[self._place]
+
+    def _next(self) -> None:
+        self.discard_part()
+        self._place += 1
+        if self._place == len(self._jobs):
+            self._place -= 1
+            self._number = None
+            self._listener.ended(None)
+            return
+        job = self._jobs[self._place]
+        request = Segment(job.prompt, self._slices.start, self._slices.stop - 1, self._region)
+        self._live.begin(self._target.volume_node, self._target.stack, job.colour)
+        self._number = self._link.ask(request, self._heard)
+
+    def _heard(self, answer: Answer) -> None:
+        match answer:
+            case Progress():
+                progress = RunProgress(self._place + 1, len(self._jobs), answer)
+                self._listener.progressed(progress, self._seconds_left(progress.fraction))
+            case Drawn(index, mask):
+                self._draw(index, mask)
+            case SegmentEvidence():
+                self._write(answer)
+            case Failure(sentence):
+                self._fail(sentence)
+
+    def _draw(self, index: int, mask: np.ndarray) -> None:
+        self._live.draw(index, mask)
+        self._drawn.append(index)
+        if time.monotonic() - self._shown > _SHOW_S:
+            self._shown = time.monotonic()
+            self._live.show()
+
+    def _write(self, evidence: SegmentEvidence) -> None:
+        job = self._jobs[self._place]
+        try:
+            self._before_writing()
+            segment_id = self._target.write_run(job.prompt, evidence, self._chain(), job.kept)
+        except MedCLIPSAMError as error:
+            self._fail(str(error))
+            return
+        self._listener.finished(job.row, evidence, segment_id)
+        self._next()
+
+    def _fail(self, sentence: str) -> None:
+        self._number = None
+        self.discard_part()
+        self._listener.ended(sentence)
+
+    def _before_writing(self) -> None:
+        self._target.check()
+        if not self._has_written:
+            self._has_written = True
+            self._listener.before_writing()
+
+    def _seconds_left(self, fraction: float) -> float | None:
+        spent = time.monotonic() - self._started
+        return spent * (1 - fraction) / fraction if fraction > 0.02 else None
