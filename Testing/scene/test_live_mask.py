@@ -21,22 +21,22 @@ def nodes() -> list[Any]:
 
 @pytest.mark.parametrize("kind", grids.GRIDS)
 @pytest.mark.parametrize("axis", AXES)
-def test_slices_land_on_their_voxels(axis, kind):
+@pytest.mark.parametrize("first", [0, 2])
+def test_slices_land_on_their_voxels(axis, kind, first):
     node = grids.volume_node(kind)
     node.SetAndObserveTransformNodeID(grids.transform_node(grids.TRANSFORMS["rigid"]).GetID())
     stack = SliceStack(volume_from_node(node, "CT"), axis)
     live = LiveMask()
-    live.begin(node, stack, (1, 0, 0))
+    live.begin(node, stack, slices := range(first, len(stack)), (1, 0, 0))
     rng = np.random.default_rng(0)
     drawn = np.zeros(stack.array.shape, bool)
-    for index in (0, len(stack) - 1):
+    for index in (slices[0], slices[-1]):
         drawn[index] = rng.random(stack.array.shape[1:]) > 0.5
         live.draw(index, drawn[index])
     live.show()
     (segmentation_node,) = nodes()
     shown = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation_node, "live", node)
     assert np.array_equal(shown.astype(bool), stack.restore(drawn))
-    assert live.mask is not None
     assert np.array_equal(live.mask, stack.restore(drawn))
     assert segmentation_node.GetHideFromEditors()
     assert not segmentation_node.GetSaveWithScene()
@@ -46,7 +46,7 @@ def test_views_are_told_when_it_is_shown():
     node = grids.volume_node()
     stack = SliceStack(volume_from_node(node, "CT"))
     live = LiveMask()
-    live.begin(node, stack, (1, 0, 0))
+    live.begin(node, stack, range(len(stack)), (1, 0, 0))
     heard = []
     (segmentation_node,) = nodes()
     segmentation = segmentation_node.GetSegmentation()
@@ -62,13 +62,12 @@ def test_it_comes_and_goes():
     stack = SliceStack(volume_from_node(node, "CT"))
     live = LiveMask()
     live.clear()
-    assert live.mask is None
-    live.begin(node, stack, (1, 0, 0))
-    live.begin(node, stack, (0, 1, 0))
+    live.begin(node, stack, range(len(stack)), (1, 0, 0))
+    live.begin(node, stack, range(2), (0, 1, 0))
     assert len(nodes()) == 1
     live.clear()
     assert not nodes()
-    live.begin(node, stack, (0, 1, 0))
+    live.begin(node, stack, range(2), (0, 1, 0))
     slicer.mrmlScene.Clear()
     live.draw(0, np.ones(stack.array.shape[1:], bool))
     live.show()

@@ -98,12 +98,12 @@ class VolumeRun:
         Raises:
             InputError: as of `Target.write`.
         """
-        job, mask = self._jobs[self._place], self._live.mask
+        job, drawn = self._jobs[self._place], sorted(self._drawn)
         try:
-            if mask is None or not self._drawn:
+            if not drawn:
                 return None
             self._before_writing()
-            return self._target.write_part(job.prompt, mask, sorted(self._drawn), self._chain(), job.kept)
+            return self._target.write_part(job.prompt, self._live.mask, drawn, self._chain(), job.kept)
         finally:
             self.discard_part()
 
@@ -132,7 +132,7 @@ class VolumeRun:
             return
         job = self._jobs[self._place]
         request = Segment(job.prompt, self._slices.start, self._slices.stop - 1, self._region)
-        self._live.begin(self._target.volume_node, self._target.stack, job.colour)
+        self._live.begin(self._target.volume_node, self._target.stack, self._slices, job.colour)
         self._number = self._link.ask(request, self._heard)
 
     def _heard(self, answer: Answer) -> None:

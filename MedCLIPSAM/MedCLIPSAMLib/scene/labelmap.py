@@ -29,9 +29,9 @@ def make_labelmap(ijk_to_ras: np.ndarray, mask: np.ndarray) -> Any:
     return labelmap
 
 
-def empty_labelmap(ijk_to_ras: np.ndarray, shape: tuple[int, ...]) -> Any:
-    """As `make_labelmap`, but of all voxels of (K, J, I), and of zeros, to be filled later."""
-    labelmap = _allocated(ijk_to_ras, (0, shape[2] - 1, 0, shape[1] - 1, 0, shape[0] - 1))
+def empty_labelmap(ijk_to_ras: np.ndarray, extent: Extent) -> Any:
+    """As `make_labelmap`, but of zeros, to be filled later."""
+    labelmap = _allocated(ijk_to_ras, extent)
     labelmap_array(labelmap)[:] = 0
     return labelmap
 
