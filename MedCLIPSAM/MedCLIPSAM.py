@@ -8,15 +8,15 @@ Annotations are not postponed here (no `from __future__ import annotations`): pa
 import logging
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import slicer
 import vtk
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 from slicer.i18n import translate  # pyright: ignore[reportMissingImports]
-from slicer.parameterNodeWrapper import parameterNodeWrapper  # pyright: ignore[reportMissingImports]
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper  # pyright: ignore[reportMissingImports]
 from slicer.ScriptedLoadableModule import (  # pyright: ignore[reportMissingImports]
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -26,7 +26,7 @@ from slicer.ScriptedLoadableModule import (  # pyright: ignore[reportMissingImpo
 from slicer.util import VTKObservationMixin
 
 # Only what runs before the Python packages are installed; all else is imported where it is used.
-from MedCLIPSAMLib.engine.errors import Cancelled, MedCLIPSAMError
+from MedCLIPSAMLib.engine.errors import Cancelled
 from MedCLIPSAMLib.scene.packages import install_packages, missing_packages, outdated_packages
 
 
@@ -57,28 +57,41 @@ class MedCLIPSAMParameterNode:
 
     Attributes:
         volume: to segment.
-        prompt: as typed, "liver" or "NAME=wording; wording".
-        segmentation: for the result; a new one is made if there is none, or if it is of another volume.
+        segmentation: for the result; a new one is made if there is none.
+        roi: nothing is looked for outside of it.
+        wholeVolume, first, last: slices to search.
+        rows: the prompt table as JSON, see MedCLIPSAMLib.panel.rows.
+        axis, window, clip, segmenter, device: values of MedCLIPSAMLib.panel.choices.
+        follow: preview again when another slice comes into view.
+        opacity: of the heat map.
     """
 
     volume: vtkMRMLScalarVolumeNode
-    prompt: str
     segmentation: vtkMRMLSegmentationNode
+    roi: vtkMRMLMarkupsROINode
+    wholeVolume: bool = True
+    first: Annotated[int, WithinRange(0, 99999)] = 0
+    last: Annotated[int, WithinRange(0, 99999)] = 99999
+    rows: str
+    axis: str = "acquisition"
+    window: str = "automatic"
+    clip: str = "quickstart"
+    segmenter: str = "lite-medsam"
+    device: str = "auto"
+    follow: bool = False
+    opacity: Annotated[float, WithinRange(0, 1)] = 0.4
 
 
 class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """The module's panel."""
+    """The module's panel: what is here is the module's life in 3D Slicer, all else is in MedCLIPSAMLib.panel."""
 
     def __init__(self, parent: Any = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic: Any = None
+        self.panel: Any = None  # there are none while Python packages are missing
         self._parameters: Any = None
         self._guiTag: Any = None
-        self._missing: list[str] = []
-        self._outdated: list[str] = []
-        self._running = False
-        self._cancelled = False
 
     def setup(self) -> None:
         """Build the panel; called when the module is opened for the first time."""
@@ -88,43 +101,44 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = MedCLIPSAMLogic()
-
-        self.ui.applyButton.connect("clicked(bool)", self.onApply)
-        self.ui.cancelButton.connect("clicked(bool)", self.onCancel)
-        self.ui.installButton.connect("clicked(bool)", self.onInstall)
-        self.ui.promptLineEdit.connect("returnPressed()", self.onApply)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.ui.progressBar.visible = False
+        self.ui.installButton.connect("clicked()", self.onInstall)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
         self.showPackages()
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
-        """The widget is destroyed; a run stops."""
-        self._cancelled = True
+        """The widget is destroyed, and the engine's process ends with it."""
         self.setParameterNode(None)
         self.removeObservers()
+        if self.panel is not None:
+            self.panel.close()
         self.logic.closeSession()
 
     def enter(self) -> None:
         """The user opens the module."""
-        self.initializeParameterNode()
-
-    def exit(self) -> None:
-        """The user leaves the module."""
-        if not self._running:
-            self.setParameterNode(None)
+        if self._parameters is None:
+            self.initializeParameterNode()
 
     def onSceneStartClose(self, caller: Any, event: Any) -> None:
-        """The nodes are about to go: stop using them."""
-        self._cancelled = True
+        """The nodes are about to go, and so does the engine's process."""
         self.setParameterNode(None)
+        if self.panel is not None:
+            self.panel.link.stop()
         self.logic.closeSession()
 
     def onSceneEndClose(self, caller: Any, event: Any) -> None:
         """Begin anew in the empty scene."""
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def onNodeAboutToBeRemoved(self, caller: Any, event: Any, node: Any) -> None:
+        """A run does not go on without its volume or segmentation."""
+        if self.panel is not None and self._parameters is not None:
+            self.panel.nodeRemoved(node)
 
     def initializeParameterNode(self) -> None:
         """Use the scene's parameter node, with the first volume chosen if none is."""
@@ -137,35 +151,45 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Connect the panel to a parameter node, or to none."""
         if self._parameters is not None:
             self._parameters.disconnectGui(self._guiTag)
-            self.removeObserver(self._parameters, vtk.vtkCommand.ModifiedEvent, self.updateButtons)
+            self.removeObserver(self._parameters, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
         self._parameters = parameters
         if self._parameters is not None:
             self._guiTag = self._parameters.connectGui(self.ui)
-            self.addObserver(self._parameters, vtk.vtkCommand.ModifiedEvent, self.updateButtons)
-        self.updateButtons()
+            self.addObserver(self._parameters, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
+        self.onParametersModified()
 
-    def updateButtons(self, caller: Any = None, event: Any = None) -> None:
-        """Offer what can be done now."""
-        parameters = self._parameters
-        chosen = parameters is not None and parameters.volume is not None and bool(parameters.prompt.strip())
-        self.ui.inputsCollapsibleButton.enabled = not self._running
-        self.ui.applyButton.enabled = chosen and not self._running and not (self._missing or self._outdated)
-        self.ui.cancelButton.enabled = self._running
-        self.ui.installButton.enabled = not self._running and not self._outdated
+    def onParametersModified(self, caller: Any = None, event: Any = None) -> None:
+        """Show what is chosen now."""
+        if self.panel is not None:
+            self.panel.show(self._parameters)
 
     def showPackages(self) -> None:
-        """Say which Python packages are too old or missing; fold the section away when none is."""
-        self._missing, self._outdated = self.logic.missingPackages(), self.logic.outdatedPackages()
-        self.ui.setupCollapsibleButton.visible = bool(self._missing or self._outdated)
-        if self._outdated:
-            self.ui.statusLabel.text = _(
+        """Say which Python packages are too old or missing; make the panel when none is."""
+        missing, outdated = self.logic.missingPackages(), self.logic.outdatedPackages()
+        ready = not missing and not outdated
+        if outdated:
+            text = _(
                 "Python packages are too old: {names}. Update them by slicer.util.pip_install in the Python "
                 "console, unless another extension needs them so, and restart 3D Slicer."
-            ).format(names=", ".join(self._outdated))
-        elif self._missing:
-            self.ui.statusLabel.text = _("Python packages are missing: {names}. Press Install.").format(
-                names=", ".join(self._missing)
-            )
+            ).format(names=", ".join(outdated))
+        elif missing:
+            text = _(
+                "Python packages have to be installed once: {names}. Those that come with 3D Slicer are not changed."
+            ).format(names=", ".join(missing))
+        else:
+            text = _("Python packages: ready")
+        self.ui.packagesLabel.text = text
+        self.ui.installButton.visible = not ready
+        self.ui.installButton.enabled = not outdated
+        self.ui.setupCollapsibleButton.collapsed = ready
+        sections = (self.ui.inputsCollapsibleButton, self.ui.promptsCollapsibleButton)
+        for part in (*sections, self.ui.previewCollapsibleButton, self.ui.resultCollapsibleButton):
+            part.enabled = ready
+        if ready and self.panel is None:
+            from MedCLIPSAMLib.panel.panel import Panel
+
+            self.panel = Panel(self.ui)
+            self.panel.show(self._parameters)
 
     def onInstall(self) -> None:
         """Install the missing packages."""
@@ -178,61 +202,6 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         except Exception:  # pip's and the PyTorch extension's own, of many kinds
             logging.exception("Installing Python packages failed")
             self.ui.statusLabel.text = _("The Python packages could not be installed; see the error log.")
-        self.updateButtons()
-
-    def onCancel(self) -> None:
-        """Stop the run after the slices at work."""
-        self._cancelled = True
-        self.ui.statusLabel.text = _("Cancelling...")
-
-    def onApply(self) -> None:
-        """Segment the volume."""
-        if not self.ui.applyButton.enabled:  # Return pressed in the prompt line
-            return
-        self._running, self._cancelled = True, False
-        self.ui.progressBar.visible = True
-        self.updateButtons()
-        try:
-            self.ui.statusLabel.text = self.segment()
-        except Cancelled:
-            self.ui.statusLabel.text = _("Cancelled.")
-        except MedCLIPSAMError as error:
-            self.ui.statusLabel.text = str(error)
-        except Exception:  # a bug, not the user's doing: the log has it whole
-            logging.exception("MedCLIP-SAM failed")
-            self.ui.statusLabel.text = _("Something went wrong; see the error log.")
-        finally:
-            self._running = False
-            self.ui.progressBar.visible = False
-            self.updateButtons()
-
-    def segment(self) -> str:
-        """Run the chain on what is chosen and say what was found."""
-        parameters = self._parameters
-        self.ui.statusLabel.text = _("Loading the models...")
-        slicer.app.processEvents()
-        parameters.segmentation = self.logic.segmentationFor(parameters.volume, parameters.segmentation)
-        results = self.logic.process(
-            parameters.volume, parameters.prompt, parameters.segmentation, self.onProgress, lambda: self._cancelled
-        )
-        texts = []
-        for result in results:
-            found = sum(part.found for part in result.slices)
-            text = _("{name}: found on {found} of {slices} slices.") if found else _("{name}: not found.")
-            if result.summary["taken_for"] == "":
-                text += " " + _("The model was not trained to find it.")
-            # The segment may be "liver 2", beside one that the user has changed.
-            name = parameters.segmentation.GetSegmentation().GetSegment(result.segment_id).GetName()
-            texts.append(text.format(name=name, found=found, slices=len(result.slices)))
-        return " ".join(texts)
-
-    def onProgress(self, progress: Any) -> None:
-        """Show how far the run is, and let the window take part."""
-        self.ui.progressBar.value = round(100 * progress.fraction)
-        self.ui.statusLabel.text = _("{name}: {done} of {total} slices").format(
-            name=progress.step.prompt, done=progress.step.done, total=progress.step.total
-        )
-        slicer.app.processEvents()
 
 
 class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):

@@ -11,7 +11,7 @@ import torch
 
 from MedCLIPSAMLib.engine.clip.quickstart import QuickStart, load_quickstart
 from MedCLIPSAMLib.engine.clip.registry import load_clip
-from MedCLIPSAMLib.engine.errors import ModelError
+from MedCLIPSAMLib.engine.errors import InputError, ModelError
 from MedCLIPSAMLib.engine.resources import resource
 from MedCLIPSAMLib.engine.saliency import TextQuery, saliency_method
 from MedCLIPSAMLib.engine.volume import Frame, SliceStack, Volume, Window, automatic_window
@@ -98,7 +98,7 @@ def test_weighs_a_text_against_what_shares_no_part_with_it(model):
 
 
 def test_takes_any_text(model):
-    texts = ["brain", "BRAIN", "the brain, please!", "\N{BRAIN}", "x" * 300, "мозг"]
+    texts = ["brain", "BRAIN", "the brain, please!", "brain \N{BRAIN}", "x" * 300, "brain (мозг)"]
     features = model.encode_text(texts)
     assert features.isfinite().all()
     assert torch.allclose(features[0], features[1])
@@ -148,3 +148,11 @@ def test_damaged_files_are_named(tmp_path, name):
     (folder / name).write_bytes((folder / name).read_bytes()[:100])
     with pytest.raises(ModelError, match=r"(?i)damaged"):
         QuickStart(folder, CPU)
+
+
+@pytest.mark.parametrize("text", ["肝臓", "печень", "🫀"])
+def test_a_text_that_cannot_be_read_is_refused(text):
+    clip = load_clip("quickstart", "cpu")
+    with pytest.raises(InputError, match="cannot read"):
+        clip.encode_text(["liver", text])
+    assert clip.encode_text([f"liver {text}"]).shape[0] == 1

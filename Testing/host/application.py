@@ -223,3 +223,4 @@ def _import(path: Path) -> None:
 
 def _keep(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     connections.errors.append("".join(traceback.format_exception(kind, error, trace)))
+    sys.__excepthook__(kind, error, trace)

@@ -20,6 +20,7 @@ def clean(app: Any) -> Iterator[None]:
     import slicer
 
     connections.errors.clear()
+    slicer.mrmlScene.Clear()
     yield
     application.unload_modules()
     slicer.mrmlScene.Clear()

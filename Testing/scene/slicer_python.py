@@ -50,7 +50,10 @@ def load_module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
             "ScriptedLoadableModuleTest": _Test,
         },
         "slicer.i18n": {"tr": _translated, "translate": _translated},
-        "slicer.parameterNodeWrapper": {"parameterNodeWrapper": lambda described: described},
+        "slicer.parameterNodeWrapper": {
+            "parameterNodeWrapper": lambda described: described,
+            "WithinRange": lambda low, high: (low, high),
+        },
     }
     for name, content in stand_ins.items():
         module = ModuleType(name)

@@ -10,7 +10,7 @@ import sys
 import typing
 import weakref
 import xml.etree.ElementTree as ET
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from . import grids
 from .slicer_python import MODULE, load_module, make_parent
 
 RESOURCES = MODULE.parent / "Resources"
+SCRIPTS = [MODULE, *(MODULE.parent / "MedCLIPSAMLib" / "panel").glob("*.py")]
 
 
 @pytest.fixture
@@ -86,50 +87,6 @@ def test_logic_segments(module, node):
         logic.process(None, "bright", segmentation_node)
 
 
-@pytest.fixture
-def panel(module, monkeypatch) -> Any:
-    """As much of the panel as Apply uses."""
-    monkeypatch.setattr(slicer, "app", SimpleNamespace(processEvents=lambda: None), raising=False)
-    widget = module.MedCLIPSAMWidget.__new__(module.MedCLIPSAMWidget)
-    widget.logic, widget._cancelled = module.MedCLIPSAMLogic(), False
-    widget.ui = SimpleNamespace(statusLabel=SimpleNamespace(), progressBar=SimpleNamespace())
-    widget._parameters = SimpleNamespace(volume=None, prompt="bright", segmentation=None)
-    return widget
-
-
-def test_another_volume_gets_a_segmentation_of_its_own(panel, node):
-    parameters = panel._parameters
-    parameters.volume = node
-    panel.segment()
-    first = parameters.segmentation
-    panel.segment()
-    assert parameters.segmentation is first
-    (segment_id,) = first.GetSegmentation().GetSegmentIDs()
-    before = slicer.util.arrayFromSegmentBinaryLabelmap(first, segment_id, node)
-    later = slicer.util.addVolumeFromArray(slicer.util.arrayFromVolume(node)[::-1].copy(), name="later")
-    parameters.volume = later
-    assert panel.segment() == "bright: found on 6 of 12 slices."
-    assert parameters.segmentation is not first
-    assert parameters.segmentation.GetName() == "later segmentation"
-    assert first.GetSegmentation().GetNumberOfSegments() == 1
-    np.testing.assert_array_equal(slicer.util.arrayFromSegmentBinaryLabelmap(first, segment_id, node), before)
-
-
-def test_the_panel_tells_that_the_model_was_not_trained_with_a_prompt(panel, node):
-    panel._parameters.volume, panel._parameters.prompt = node, "liver"
-    assert panel.segment() == "liver: not found. The model was not trained to find it."
-
-
-def test_the_panel_tells_where_the_result_is_beside_a_changed_segment(panel, node):
-    panel._parameters.volume = node
-    panel.segment()
-    segmentation_node = panel._parameters.segmentation
-    (segment_id,) = segmentation_node.GetSegmentation().GetSegmentIDs()
-    changed = np.ones((12, 64, 64), np.uint8)
-    slicer.util.updateSegmentBinaryLabelmapFromArray(changed, segmentation_node, segment_id, node)
-    assert panel.segment() == "bright 2: found on 6 of 12 slices."
-
-
 def test_logic_looks_again_only_when_the_volume_changed(module, node):
     logic = module.MedCLIPSAMLogic()
     sessions = [logic._openSession(node) for _ in range(2)]
@@ -173,7 +130,8 @@ def test_ui_file_names_what_the_module_uses(module):
     tree = ET.parse(RESOURCES / "UI" / "MedCLIPSAM.ui")
     names = [widget.get("name") for widget in tree.iter("widget")]
     assert len(names) == len(set(names))
-    assert set(re.findall(r"self\.ui\.(\w+)", MODULE.read_text())) <= set(names)
+    used = re.findall(r"\bui\.(\w+)", "".join(file.read_text() for file in SCRIPTS))
+    assert set(used) - {"py"} <= set(names)
     classes = {widget.get("class") for widget in tree.iter("widget")}
     declared = {element.findtext("class") for element in tree.iter("customwidget")}
     assert {name for name in classes if name and not name.startswith("Q")} == declared
@@ -184,17 +142,18 @@ def test_ui_file_is_bound_to_the_parameter_node(module):
     bound = {
         element.findtext("string") for element in tree.iter("property") if element.get("name") == "SlicerParameterName"
     }
-    assert bound == set(typing.get_type_hints(module.MedCLIPSAMParameterNode))
+    assert bound < set(typing.get_type_hints(module.MedCLIPSAMParameterNode)), "the others are kept by the panel"
     selectors = {w.get("name") for w in tree.iter("widget") if w.get("class") == "qMRMLNodeComboBox"}
     connected = {element.findtext("receiver") for element in tree.iter("connection")}
-    assert selectors == connected
+    assert selectors <= connected
 
 
 def test_every_text_of_the_panel_is_translated():
-    """No text reaches a label but through `_()` or an error's own sentence."""
-    for statement in ast.walk(ast.parse(MODULE.read_text())):
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]).endswith(".text"):
-            assert re.match(r"_\(|str\(error\)|self\.segment\(\)", ast.unparse(statement.value))
+    """No text reaches a label but through `_()`, by way of a name, or as an error's own sentence."""
+    for script in SCRIPTS:
+        for statement in ast.walk(ast.parse(script.read_text())):
+            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]).endswith(".text"):
+                assert not isinstance(statement.value, ast.Constant | ast.JoinedStr) or not statement.value.value  # type: ignore[union-attr]
 
 
 def test_files_that_slicer_needs_are_there():

@@ -9,6 +9,8 @@ import numpy as np
 
 from .volume import Frame
 
+HIGH = 0.5  # presence from which a slice is held to show the structure without its neighbours
+
 
 @dataclass(frozen=True)
 class Progress:

@@ -13,11 +13,12 @@ from skimage.filters import apply_hysteresis_threshold
 from torch import Tensor
 from torch.nn import functional as F
 
+from .evidence import HIGH
 from .saliency import SaliencyBatch, TextQuery
 
 # Against these a text is weighed by a model that has no answer of its own to "is it there?".
 NEUTRAL_TEXTS = ("a medical image", "background", "other tissue", "an unrelated organ", "nothing abnormal")
-HIGH, LOW = 0.5, 0.3
+LOW = 0.3
 # What the segmenter expects of its mask; with LiteMedSAM on a CT, 95 % of true boxes gave more than 0.69, and boxes
 # beside an organ or on a slice without it 0.4 to 0.8.
 _CONFIRMED = 0.5

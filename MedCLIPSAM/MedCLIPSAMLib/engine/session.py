@@ -14,13 +14,13 @@ from .cache import TensorCache, default_budget
 from .clip.base import ImageTextModel
 from .continuity import choose, remove_strays, steady_boxes
 from .errors import InputError
-from .evidence import SegmentEvidence, SliceEvidence, SliceSummary
+from .evidence import HIGH, SegmentEvidence, SliceEvidence, SliceSummary
 from .locating import Locator, each_counts
 from .looking import Looker, Viewer
 from .masking import Masker
 from .pointing import points_on
 from .precision import DTYPES, pick_precision
-from .presence import HIGH, doubted, present, score
+from .presence import doubted, present, score
 from .prompt import Prompt
 from .region import Region
 from .run import IsCancelled, ReportProgress, Run, ShowMask, timed

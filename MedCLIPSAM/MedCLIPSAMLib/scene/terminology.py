@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import slicer
@@ -35,7 +36,7 @@ def find_term(name: str) -> Term | None:
     wanted = [words, words.removesuffix("s")]
     logic = slicer.modules.terminologies.logic()
     for terminology in _terminologies(logic):
-        terms = _terms(logic, terminology)
+        terms = _terms(terminology)
         for words in wanted:
             if words in terms:
                 return terms[words]
@@ -49,9 +50,11 @@ def _terminologies(logic: Any) -> list[str]:
     return sorted(loaded, key=lambda name: name != _PREFERRED)
 
 
-def _terms(logic: Any, terminology: str) -> dict[str, Term]:
-    """Every name of every entry of a terminology, first come first served."""
+@cache  # a table asks for each of its rows again and again
+def _terms(terminology: str) -> dict[str, Term]:
+    """Every name of every entry of a terminology, first come first served; one loaded again keeps its first entries."""
     terms: dict[str, Term] = {}
+    logic = slicer.modules.terminologies.logic()
     for category, kind, modifiers in _types(logic, terminology):
         first = modifiers[0] if modifiers else None
         term = _term(terminology, category, kind, None, colours=(kind, first))

@@ -154,6 +154,7 @@ class _Wrapped:
     def __init__(self, parameterNode: Any) -> None:
         self.parameterNode = parameterNode
         self._bindings: dict[int, list[_Binding]] = {}
+        self._observers: dict[int, int] = {}
         self._showing = False
         for parameter in self.allParameters.values():
             if not parameter.is_in(parameterNode):
@@ -166,17 +167,19 @@ class _Wrapped:
             name = widget.property(SlicerParameterNamePropertyName)
             if name:
                 bindings.append(_Binding(widget, self._parameter(name)))
-        tag = len(self._bindings)
+        tag = 1 + max(self._bindings, default=-1)
         self._bindings[tag] = bindings
         for binding in bindings:
             binding.write(binding.parameter.read(self.parameterNode))
             binding.on_changed(lambda bound=binding: self._from_widget(bound))
-        self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._to_widgets())
+        self._observers[tag] = self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._to_widgets())
         return tag
 
     def disconnectGui(self, guiTag: int) -> None:
         for binding in self._bindings.pop(guiTag, []):
             binding.on_changed(None)
+        if guiTag in self._observers:
+            self.RemoveObserver(self._observers.pop(guiTag))
 
     def getValue(self, name: str) -> Any:
         return self._parameter(name).read(self.parameterNode)

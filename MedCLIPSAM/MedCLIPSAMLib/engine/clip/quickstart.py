@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import ModelError
+from ..errors import InputError, ModelError
 from ..resources import resource
 from ..weights import read_state_dict, sha256
 from .base import Recommendation
@@ -20,6 +20,7 @@ from .quickstart_net import QuickStartConfig, QuickStartNet
 from .vocabulary import Vocabulary
 
 _BETA = 3.0  # of M2IB: of 0.1, 1, 3 and 10 the one at which its map depends most on the text
+_UNKNOWN = "[UNK]"  # in the tokenizer's file
 WEIGHTS, CONFIG, TOKENIZER, ANCHORS = "model.safetensors", "config.json", "tokenizer.json", "anchors.json"
 
 
@@ -63,10 +64,16 @@ class QuickStart:
         self.vocabulary = Vocabulary(parts, self.encode_text(list(parts)))
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """T texts -> (T, D), not normalised; of a long text the first 32 tokens count."""
-        rows = [torch.tensor(encoding.ids[: self._context]) for encoding in self._tokenizer.encode_batch(list(texts))]
-        # A text without a single token, such as an emoji, is one unknown token.
-        rows = [row if len(row) else torch.ones(1, dtype=torch.long) for row in rows]
+        """T texts -> (T, D), not normalised; of a long text the first 32 tokens count.
+
+        Raises:
+            InputError: a text has no token that the model knows; its meaning would be an accident.
+        """
+        encodings = self._tokenizer.encode_batch(list(texts))
+        for text, encoding in zip(texts, encodings, strict=True):
+            if set(encoding.tokens) <= {_UNKNOWN}:
+                raise InputError(f"The built-in model cannot read '{text}'; write it in English, in Latin letters.")
+        rows = [torch.tensor(encoding.ids[: self._context]) for encoding in encodings]
         ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)
         with torch.inference_mode():
             return self._net.text(ids).clone()

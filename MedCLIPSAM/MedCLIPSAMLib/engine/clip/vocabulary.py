@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 from torch.nn import functional as F
 
-# Of the built-in model's texts, wordings of a term are nearer than 0.9 to it, all others less near than 0.5.
+# Wordings of a term are nearer than 0.9 to it; most other texts less near than 0.5, but by far not all.
 _SAME = 0.8
 
 

@@ -1,0 +1,96 @@
+"""The lists of the panel that are not of nodes: what they offer, and the parameter that each one shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import qt  # pyright: ignore[reportMissingImports]
+from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
+
+from .volume_choice import AUTOMATIC, DISPLAYED
+
+Offer = tuple[str, str]  # value of the parameter, and what the user reads
+
+
+def offers() -> dict[str, tuple[str, Sequence[Offer]]]:
+    """For each parameter its list in the panel, and what that offers; the first is the default."""
+    return {
+        "axis": (
+            "axisComboBox",
+            [
+                ("acquisition", _("as acquired")),
+                ("axial", _("axial")),
+                ("coronal", _("coronal")),
+                ("sagittal", _("sagittal")),
+            ],
+        ),
+        "window": (
+            "windowComboBox",
+            [
+                (AUTOMATIC, _("automatic")),
+                (DISPLAYED, _("as displayed")),
+                ("soft-tissue", _("CT soft tissue")),
+                ("lung", _("CT lung")),
+                ("bone", _("CT bone")),
+                ("brain", _("CT brain")),
+            ],
+        ),
+        "clip": ("clipComboBox", [("quickstart", _("Quick start (built in)"))]),
+        "segmenter": ("segmenterComboBox", [("lite-medsam", _("LiteMedSAM (built in)"))]),
+        "device": ("deviceComboBox", [("auto", _("automatic")), ("cpu", _("CPU")), ("cuda", _("GPU (CUDA)"))]),
+    }
+
+
+class Choices:
+    """Keeps the lists and the parameters the same.
+
+    Args:
+        chosen: told the parameter and the value that the user has chosen.
+    """
+
+    def __init__(self, ui: Any, chosen: Callable[[str, str], None]) -> None:
+        self._ui, self._chosen = ui, chosen
+        self._lists = {parameter: getattr(ui, name) for parameter, (name, _offers) in offers().items()}
+        self._showing = True
+        for parameter, (_name, offered) in offers().items():
+            for value, text in offered:
+                self._lists[parameter].addItem(text, value)
+            self._lists[parameter].connect("currentIndexChanged(int)", self._teller(parameter))
+        self._showing = False
+        ui.clipFolderButton.connect("clicked()", self._choose_folder)
+        ui.segmenterFileButton.connect("clicked()", self._choose_file)
+
+    def show(self, parameter: str, value: str) -> None:
+        """Shows a value, which is added to the list if it is not one of it; "" is the first of the list."""
+        combo = self._lists[parameter]
+        self._showing = True
+        try:
+            if value and combo.findData(value) < 0:
+                combo.addItem(value, value)
+                combo.setItemData(combo.count - 1, value, qt.Qt.ToolTipRole)
+            combo.currentIndex = combo.findData(value) if value else 0
+        finally:
+            self._showing = False
+
+    def value(self, parameter: str) -> str:
+        """What is chosen."""
+        return str(self._lists[parameter].currentData)
+
+    def _teller(self, parameter: str) -> Callable[[int], None]:
+        def tell(_index: int) -> None:
+            if not self._showing:
+                self._chosen(parameter, self.value(parameter))
+
+        return tell
+
+    def _choose_folder(self) -> None:
+        folder = qt.QFileDialog.getExistingDirectory(self._ui.clipFolderButton, _("Folder of a text-image model"))
+        if folder:
+            self._chosen("clip", str(folder))
+
+    def _choose_file(self) -> None:
+        found = qt.QFileDialog.getOpenFileName(self._ui.segmenterFileButton, _("Checkpoint of a segmenter"))
+        file = found[0] if isinstance(found, tuple) else found  # PythonQt gives the path alone
+        if file:
+            self._chosen("segmenter", str(file))

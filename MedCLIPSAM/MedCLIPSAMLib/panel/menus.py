@@ -1,0 +1,132 @@
+"""The panel's menus: ready prompts, files of prompts, and what becomes of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import qt  # pyright: ignore[reportMissingImports]
+from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
+
+from ..engine.errors import InputError
+from ..engine.library import STYLES, LibraryEntry, read_library
+from ..engine.prompt import PromptSet
+from ..scene.files import save
+from ..scene.report import report_of
+from .prompt_table import PromptTable
+from .rows import Row
+
+Guard = Callable[[Callable[[], None]], Callable[[], None]]
+
+
+class Menus:
+    """Fills the menus of the buttons, and does what is chosen.
+
+    Args:
+        nodes: gives the segmentation and the volume node, either of which may be None.
+        guard: tells what goes wrong.
+        tell: shows a sentence.
+    """
+
+    def __init__(
+        self,
+        ui: Any,
+        table: PromptTable,
+        nodes: Callable[[], tuple[Any, Any]],
+        guard: Guard,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._ui, self._table, self._nodes, self._guard, self._tell = ui, table, nodes, guard, tell
+        self._kept: list[Any] = []  # menus and actions live as long as somebody holds them
+        self._library()
+        files = self._menu(ui.fileButton)
+        self._action(files, _("Read prompts..."), self.read_prompts)
+        self._action(files, _("Write prompts..."), self.write_prompts)
+        export = self._menu(ui.exportButton)
+        self._action(export, _("Segmentation (NRRD, NIfTI)..."), self.export)
+        self._action(export, _("Report (text)..."), self.write_report)
+
+    def read_prompts(self) -> None:
+        """Adds the prompts of a file."""
+        path = _asked(qt.QFileDialog.getOpenFileName, self._ui.fileButton, _("Read prompts"), "Prompts (*.json)")
+        if path is not None:
+            try:
+                text = path.read_bytes()
+            except OSError as error:
+                raise InputError(f"{path} cannot be read ({error.strerror}); choose another file.") from None
+            self._table.add([Row.of(prompt) for prompt in PromptSet.from_json(text)])
+
+    def write_prompts(self) -> None:
+        """Writes all prompts into a file, which the command line can read, too."""
+        prompts = self._table.rows.prompts()
+        path = _asked(qt.QFileDialog.getSaveFileName, self._ui.fileButton, _("Write prompts"), "Prompts (*.json)")
+        if path is not None:
+            self._write(path.with_suffix(".json"), prompts.to_json())
+
+    def export(self) -> None:
+        """Writes the segmentation as its file name says."""
+        segmentation_node, volume_node = self._needed()
+        kinds = "Segmentation (*.seg.nrrd *.nii.gz *.nii)"
+        path = _asked(qt.QFileDialog.getSaveFileName, self._ui.exportButton, _("Export"), kinds)
+        if path is not None:
+            written = save(segmentation_node, volume_node, path, force=True)  # the dialog has asked
+            self._tell(_("Written: {files}").format(files=", ".join(str(file) for file in written)))
+
+    def write_report(self) -> None:
+        """Writes how each segment was made."""
+        segmentation_node, _volume_node = self._needed()
+        path = _asked(qt.QFileDialog.getSaveFileName, self._ui.exportButton, _("Write report"), "Text (*.txt)")
+        if path is not None:
+            self._write(path.with_suffix(".txt"), report_of(segmentation_node))
+
+    def _needed(self) -> tuple[Any, Any]:
+        segmentation_node, volume_node = self._nodes()
+        if segmentation_node is None or volume_node is None:
+            raise InputError("There is no segmentation yet; segment a volume first.")
+        return segmentation_node, volume_node
+
+    def _write(self, path: Path, text: str) -> None:
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{path} cannot be written ({error.strerror}); choose another place.") from None
+        self._tell(_("Written: {files}").format(files=path))
+
+    def _library(self) -> None:
+        names = {"word": _("single word"), "description": _("description"), "ensemble": _("several wordings")}
+        top = self._menu(self._ui.libraryButton)
+        for (modality, region), entries in groupby(read_library(), lambda entry: (entry.modality, entry.region)):
+            menu = self._submenu(top, f"{modality} {region}")
+            for entry in entries:
+                title = _("{name} (needs {model})").format(name=entry.name, model=entry.needs)
+                structure = self._submenu(menu, title if entry.needs else entry.name)
+                for style in STYLES:
+                    self._action(structure, names[style], self._adder(entry, style))
+
+    def _adder(self, entry: LibraryEntry, style: Any) -> Callable[[], None]:
+        return lambda: self._table.add([Row.of(entry.prompt(style))])
+
+    def _menu(self, button: Any) -> Any:
+        menu = qt.QMenu(button)
+        button.setMenu(menu)
+        self._kept.append(menu)
+        return menu
+
+    def _submenu(self, menu: Any, title: str) -> Any:
+        submenu = menu.addMenu(title)
+        self._kept.append(submenu)
+        return submenu
+
+    def _action(self, menu: Any, title: str, call: Callable[[], None]) -> None:
+        action = menu.addAction(title)
+        action.connect("triggered()", self._guard(call))
+        self._kept.append(action)
+
+
+def _asked(dialog: Callable[..., Any], parent: Any, title: str, kinds: str) -> Path | None:
+    """The file that the user chose, None for none; PythonQt gives the path alone, others the filter beside it."""
+    chosen = dialog(parent, title, "", kinds)
+    path = chosen[0] if isinstance(chosen, tuple) else chosen
+    return Path(str(path)) if path else None

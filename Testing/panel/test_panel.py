@@ -1,0 +1,325 @@
+"""The panel by its real buttons, on the built-in models and a real CT."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from Testing.host import application
+
+MODULE = Path(__file__).parents[2] / "MedCLIPSAM" / "MedCLIPSAM.py"
+TEXT, NAME, STATE = 2, 3, 4
+
+
+class Desk:
+    """A person at the panel: slice views, a volume, and hands on the widgets."""
+
+    def __init__(self, app: Any) -> None:
+        import slicer
+
+        self.app, self.longest = app, 0.0
+        slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(slicer.mrmlScene)
+        self.views = []
+        for name, orientation in (("Red", "Axial"), ("Green", "Coronal"), ("Yellow", "Sagittal")):
+            view = slicer.vtkMRMLSliceNode()
+            view.SetLayoutName(name)
+            view = slicer.mrmlScene.AddNode(view)
+            view.SetOrientation(orientation)
+            view.SetMappedInLayout(True)
+            composite = slicer.vtkMRMLSliceCompositeNode()
+            composite.SetLayoutName(name)
+            self.views += [view, slicer.mrmlScene.AddNode(composite)]
+        self.volume = ct()
+        self.open()
+
+    def open(self) -> None:
+        application.load_module(MODULE)
+        self.widget = application.select_module("MedCLIPSAM")
+        self.ui = self.widget.ui
+
+    @property
+    def panel(self) -> Any:
+        return self.widget.panel
+
+    @property
+    def parameters(self) -> Any:
+        return self.widget._parameters
+
+    def type(self, row: int, text: str) -> None:
+        while self.ui.promptTable.rowCount <= row:
+            self.ui.addButton.click()
+        self.ui.promptTable.item(row, TEXT).setText(text)
+        self.ui.promptTable.setCurrentCell(row, TEXT)
+
+    def state(self, row: int) -> str:
+        return self.ui.promptTable.item(row, STATE).text()
+
+    def look_at(self, index: int) -> None:
+        from MedCLIPSAMLib.engine.volume import SliceStack
+        from MedCLIPSAMLib.scene.slice_views import jump_to_slice
+        from MedCLIPSAMLib.scene.volumes import volume_from_node
+
+        jump_to_slice(SliceStack(volume_from_node(self.volume)), self.volume, index)
+
+    def wait(self, until: Callable[[], Any], seconds: float = 120) -> None:
+        last, end = time.perf_counter(), time.monotonic() + seconds
+        while not until():
+            self.app.processEvents()
+            now = time.perf_counter()
+            self.longest, last = max(self.longest, now - last), now
+            assert time.monotonic() < end, (self.ui.statusLabel.text, self.ui.previewLabel.text)
+            time.sleep(0.002)
+
+    def preview(self) -> Any:
+        self.ui.previewButton.click()
+        self.wait(lambda: not self.panel.preview.busy)
+        return self.panel.preview.evidence
+
+    def segment(self) -> None:
+        self.ui.segmentButton.click()
+        self.wait(lambda: not self.panel.run.running)
+
+    def voxels(self, row: int) -> np.ndarray:
+        """(K, J, I) bool of the segment that has the name of a row."""
+        from MedCLIPSAMLib.scene.segments import read_segment
+
+        segmentation = self.parameters.segmentation.GetSegmentation()
+        segment_id = segmentation.GetSegmentIdBySegmentName(self.ui.promptTable.item(row, NAME).text())
+        return read_segment(self.parameters.segmentation, self.volume, segment_id)
+
+    @property
+    def segments(self) -> int:
+        node = self.parameters.segmentation
+        return 0 if node is None else node.GetSegmentation().GetNumberOfSegments()
+
+    def nodes(self, name: str) -> list[Any]:
+        import slicer
+
+        return slicer.util.getNodesByClass(name)
+
+
+def ct() -> Any:
+    """A node with six slices of a real CT: four with the liver, then two of air."""
+    import slicer
+
+    with np.load(Path(__file__).parents[1] / "data" / "abdomen_slice.npz") as stored:
+        plane = stored["hounsfield"]
+    array = np.stack([plane] * 4 + [np.full_like(plane, -1000)] * 2)
+    return slicer.util.addVolumeFromArray(array, np.diag([-3.0, -3, 3, 1]), "CT")
+
+
+@pytest.fixture
+def desk(app) -> Iterator[Desk]:
+    import slicer
+
+    made = Desk(app)
+    yield made
+    application.unload_modules()
+    for view in made.views:  # closing the scene leaves them
+        slicer.mrmlScene.RemoveNode(view)
+
+
+def test_from_a_typed_word_to_a_segment_and_back(desk, capsys, tmp_path):
+    desk.type(0, "liver")
+    desk.type(1, "brain")
+    desk.look_at(1)
+    desk.ui.promptTable.setCurrentCell(0, TEXT)
+    seen = desk.preview()
+    assert seen.found
+    assert "Slice 1: found" in desk.ui.previewLabel.text
+    shown = [view.GetForegroundVolumeID() for view in desk.nodes("vtkMRMLSliceCompositeNode")]
+    assert all(shown), "the heat map lies over the slice"
+    assert len(desk.nodes("vtkMRMLMarkupsROINode")) == len(seen.boxes)
+
+    # A box is dragged: the mask is that of the engine for this box.
+    (roi,) = desk.nodes("vtkMRMLMarkupsROINode")[:1]
+    size = list(roi.GetSize())
+    roi.SetSize(size[0] * 0.6, size[1] * 0.8, size[2])
+    desk.wait(lambda: desk.panel.preview.evidence is not seen and not desk.panel.preview.busy)
+    edited = desk.panel.preview.evidence
+    assert edited.edited
+    assert edited.boxes.shape == seen.boxes.shape
+    assert edited.mask.sum() < seen.mask.sum()
+    assert np.allclose(edited.boxes, desk.panel.preview._boxes.boxes(), atol=0.01)
+
+    desk.ui.acceptButton.click()
+    assert desk.state(0) == "edited"
+    assert np.array_equal(desk.voxels(0)[1], edited.mask)
+
+    desk.segment()
+    assert desk.ui.statusLabel.text == "Done."
+    assert desk.state(0) == "found on 4 of 6 slices, 1 edited"
+    assert desk.state(1) == "not found"
+    assert np.array_equal(desk.voxels(0)[1], edited.mask), "what was accepted survives the run"
+    assert desk.voxels(0)[[0, 2, 3]].any((1, 2)).all()
+    assert not desk.voxels(1).any()
+    assert "liver" in desk.ui.evidenceLabel.text or "brain" in desk.ui.evidenceLabel.text
+
+    desk.ui.undoButton.click()
+    assert desk.segments == 1
+    assert desk.state(0) == "edited"
+    desk.ui.undoButton.click()
+    assert desk.segments == 0
+    assert desk.state(0) == "not run"
+    assert not desk.ui.undoButton.enabled
+    desk.ui.redoButton.click()
+    desk.ui.redoButton.click()
+    assert desk.segments == 2
+    assert desk.state(0) == "found on 4 of 6 slices, 1 edited"
+    with capsys.disabled():
+        print(f"\nlongest time that the window's thread was held: {1000 * desk.longest:.0f} ms")
+
+
+def test_points_steer_the_preview_and_stay_with_the_prompt(desk):
+    import slicer
+    import vtk
+
+    desk.type(0, "kidneys")
+    desk.look_at(1)
+    seen = desk.preview()
+    assert seen.found
+    rows, columns = np.nonzero(seen.mask)
+    ijk = [int(columns[0]), int(rows[0]), 1]
+    ras = (np.diag([-3.0, -3, 3, 1]) @ [*ijk, 1])[:3]
+    assert desk.ui.negativeButton.enabled
+    desk.ui.negativeButton.click()
+    negative = next(n for n in desk.nodes("vtkMRMLMarkupsFiducialNode") if "Negative" in n.GetName())
+    negative.AddControlPoint(vtk.vtkVector3d(ras))
+    desk.wait(lambda: desk.panel.preview.evidence is not seen and not desk.panel.preview.busy)
+    after = desk.panel.preview.evidence
+    assert not after.mask[ijk[1], ijk[0]]
+    assert not np.array_equal(after.mask, seen.mask)
+    (point,) = desk.panel._table.row.points
+    assert not point.positive
+    assert np.allclose(point.ras, ras)
+    desk.ui.clearPointsButton.click()
+    desk.wait(lambda: desk.panel.preview.evidence is not after and not desk.panel.preview.busy)
+    assert np.array_equal(desk.panel.preview.evidence.mask, seen.mask)
+    assert not slicer.mrmlScene.GetNodeByID(negative.GetID()) or not negative.GetNumberOfControlPoints()
+
+
+def test_a_run_is_cancelled_half_way(desk):
+    desk.type(0, "liver")
+    desk.ui.segmentButton.click()
+    assert not desk.ui.segmentButton.enabled
+    assert desk.ui.cancelButton.enabled
+    desk.wait(lambda: len(desk.panel.run._drawn) >= 2)
+    desk.ui.cancelButton.click()
+    assert not desk.panel.run.running
+    assert "keep them?" in desk.ui.statusLabel.text
+    assert desk.segments == 0
+    desk.ui.keepButton.click()
+    assert desk.state(0).startswith("cancelled, kept")
+    assert desk.voxels(0).any((1, 2)).sum() >= 2
+    desk.ui.undoButton.click()
+    assert desk.segments == 0
+    desk.segment()
+    assert desk.state(0) == "found on 4 of 6 slices"
+
+
+def test_the_scene_is_saved_and_reopened(desk, tmp_path):
+    import slicer
+
+    desk.type(0, "liver")
+    desk.ui.axisComboBox.currentIndex = 1
+    desk.ui.wordingsEdit.setPlainText("hepar")
+    path = tmp_path / "scene.mrml"
+    slicer.mrmlScene.Commit(str(path))
+    slicer.mrmlScene.Clear()
+    assert desk.ui.promptTable.rowCount == 0
+    slicer.mrmlScene.SetURL(str(path))
+    slicer.mrmlScene.Connect()
+    desk.widget.initializeParameterNode()
+    assert desk.ui.promptTable.item(0, TEXT).text() == "liver"
+    assert desk.ui.axisComboBox.currentText == "axial"
+    assert desk.panel._table.row.wordings == ("hepar",)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal")
+def test_a_killed_engine_ends_in_a_sentence_and_starts_again(desk):
+    desk.type(0, "liver")
+    desk.ui.segmentButton.click()
+    desk.wait(lambda: len(desk.panel.run._drawn) >= 1)
+    os.kill(desk.panel.link._process._process.pid, signal.SIGKILL)
+    desk.wait(lambda: not desk.panel.run.running)
+    assert "The engine was ended" in desk.ui.statusLabel.text
+    assert desk.segments == 0
+    assert len(desk.nodes("vtkMRMLSegmentationNode")) == 1
+    desk.segment()
+    assert desk.state(0) == "found on 4 of 6 slices"
+
+
+@pytest.mark.parametrize("which", ["volume", "segmentation"])
+def test_a_node_is_deleted_during_a_run(desk, which):
+    import slicer
+
+    desk.type(0, "liver")
+    desk.ui.segmentButton.click()
+    desk.wait(lambda: len(desk.panel.run._drawn) >= 1)
+    slicer.mrmlScene.RemoveNode(getattr(desk.parameters, which))
+    assert "was removed; the run has ended" in desk.ui.statusLabel.text
+    assert not desk.ui.cancelButton.enabled
+    assert len(desk.nodes("vtkMRMLSegmentationNode")) == (1 if which == "volume" else 0)
+
+
+@pytest.mark.parametrize("text", ["", "x" * 301])
+def test_a_prompt_that_cannot_be_used_is_told(desk, text):
+    desk.type(0, text)
+    for button in (desk.ui.previewButton, desk.ui.segmentButton):
+        desk.ui.statusLabel.text = ""
+        button.click()
+        assert desk.ui.statusLabel.text
+    assert desk.panel.run is None
+
+
+def test_other_alphabets_are_told_or_searched(desk):
+    desk.type(0, "肝臓 🫀")
+    desk.segment()
+    assert "cannot read '肝臓 🫀'" in desk.ui.statusLabel.text
+    assert desk.segments == 0
+    desk.type(0, "liver (肝臓 🫀)")
+    desk.segment()
+    assert desk.ui.statusLabel.text == "Done."
+    assert desk.segments == 1
+
+
+def test_closing_the_scene_ends_the_process(desk):
+    import slicer
+
+    desk.type(0, "liver")
+    desk.ui.segmentButton.click()
+    desk.wait(lambda: desk.panel.link.running and desk.panel.opened.answer is not None)
+    pid = desk.panel.link._process._process.pid
+    slicer.mrmlScene.Clear()
+    assert not desk.panel.link.running
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert not desk.nodes("vtkMRMLSegmentationNode")
+
+
+def test_colour_volumes_and_warps_are_refused(desk):
+    import slicer
+    import vtk
+
+    desk.type(0, "liver")
+    warp = vtk.vtkThinPlateSplineTransform()
+    points = vtk.vtkPoints()
+    moved = vtk.vtkPoints()
+    for place in ((0, 0, 0), (50, 0, 0), (0, 50, 0), (0, 0, 50)):
+        points.InsertNextPoint(place)
+        moved.InsertNextPoint(place[0] + place[1] ** 2 / 100, place[1], place[2])
+    warp.SetSourceLandmarks(points)
+    warp.SetTargetLandmarks(moved)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "Warp")
+    node.SetAndObserveTransformToParent(warp)
+    desk.volume.SetAndObserveTransformNodeID(node.GetID())
+    desk.ui.segmentButton.click()
+    assert "non-linear transform Warp" in desk.ui.statusLabel.text
+    assert desk.segments == 0
