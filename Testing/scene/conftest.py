@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import slicer
+import torch._dynamo  # noqa: F401  # brings triton: imported after Mesa has drawn something, it crashes
 
 from MedCLIPSAMLib.scene import host
 
