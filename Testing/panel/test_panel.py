@@ -304,7 +304,45 @@ def test_closing_the_scene_ends_the_process(desk):
     assert not desk.nodes("vtkMRMLSegmentationNode")
 
 
-def test_colour_volumes_and_warps_are_refused(desk):
+def test_a_volume_of_colours_is_refused(desk):
+    import slicer
+    import vtk
+
+    image = vtk.vtkImageData()
+    image.SetDimensions(8, 8, 3)
+    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 3)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "photo")
+    node.SetAndObserveImageData(image)
+    desk.type(0, "liver")
+    desk.ui.volumeSelector.setCurrentNode(node)
+    desk.ui.segmentButton.click()
+    assert desk.ui.statusLabel.text == "photo has colour or vector voxels; choose a grey-scale volume."
+    assert desk.segments == 0
+
+
+def test_a_volume_of_one_slice_is_segmented(desk):
+    import slicer
+
+    array = slicer.util.arrayFromVolume(desk.volume)[:1].copy()
+    desk.volume = slicer.util.addVolumeFromArray(array, np.diag([-3.0, -3, 3, 1]), "slice")
+    desk.ui.volumeSelector.setCurrentNode(desk.volume)
+    desk.type(0, "liver")
+    desk.segment()
+    assert desk.state(0) == "found on 1 of 1 slices"
+    assert desk.voxels(0).any()
+
+
+def test_a_table_of_fifty_rows(desk):
+    for number in range(50):
+        desk.type(number, f"structure {number}")
+    assert len(desk.panel._table.rows) == 50
+    desk.ui.removeButton.click()
+    desk.ui.upButton.click()
+    assert [row.text for row in desk.panel._table.rows.rows][-2:] == ["structure 48", "structure 47"]
+    assert desk.parameters.rows == desk.panel._table.rows.to_json()
+
+
+def test_a_warp_above_the_volume_is_refused(desk):
     import slicer
     import vtk
 
@@ -323,3 +361,65 @@ def test_colour_volumes_and_warps_are_refused(desk):
     desk.ui.segmentButton.click()
     assert "non-linear transform Warp" in desk.ui.statusLabel.text
     assert desk.segments == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal")
+def test_an_engine_that_is_killed_in_a_preview_is_told(desk):
+    desk.type(0, "liver")
+    desk.look_at(1)
+    desk.ui.previewButton.click()
+    os.kill(desk.panel.link._process._process.pid, signal.SIGKILL)
+    desk.wait(lambda: not desk.panel.link.running)
+    assert "The engine was ended" in desk.ui.statusLabel.text
+    assert desk.preview().found, "the next request starts another"
+
+
+def test_prompts_come_from_the_library_and_from_files(desk, tmp_path, monkeypatch):
+    import qt  # pyright: ignore[reportMissingImports]
+
+    from MedCLIPSAMLib.engine.prompt import PromptSet
+
+    def chosen(menu: Any, *titles: str) -> Any:
+        for title in titles:
+            action = next(action for action in menu.actions() if action.text == title)
+            menu = action.menu()
+        return action
+
+    chosen(desk.ui.libraryButton.menu(), "CT Abdomen", "liver", "several wordings").trigger()
+    row = desk.panel._table.row
+    assert (row.title, len(row.wordings) > 1) == ("liver", True)
+    path = tmp_path / "prompts.json"
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: str(path))
+    chosen(desk.ui.fileButton.menu(), "Write prompts...").trigger()
+    (written,) = PromptSet.from_json(path.read_text("utf-8"))
+    assert written == row.prompt()
+    monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_: (str(path), "Prompts"))
+    chosen(desk.ui.fileButton.menu(), "Read prompts...").trigger()
+    assert [row.title for row in desk.panel._table.rows.rows] == ["liver", "liver 2"]
+    path.write_text("{", "utf-8")
+    chosen(desk.ui.fileButton.menu(), "Read prompts...").trigger()
+    assert "not JSON" in desk.ui.statusLabel.text
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: str(tmp_path / "no folder" / "x.json"))
+    chosen(desk.ui.fileButton.menu(), "Write prompts...").trigger()
+    assert "cannot be written" in desk.ui.statusLabel.text
+    chosen(desk.ui.exportButton.menu(), "Report (text)...").trigger()
+    assert desk.ui.statusLabel.text == "There is no segmentation yet; segment a volume first."
+
+
+def test_the_result_is_exported(desk, tmp_path, monkeypatch):
+    import qt  # pyright: ignore[reportMissingImports]
+
+    desk.type(0, "liver")
+    desk.segment()
+    export, report = desk.ui.exportButton.menu().actions()
+    for name in ("result.seg.nrrd", "result.nii.gz"):
+        monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_, name=name: str(tmp_path / name))
+        export.trigger()
+        assert (tmp_path / name).stat().st_size > 500
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: str(tmp_path / "report"))
+    report.trigger()
+    assert "SHA-256" in (tmp_path / "report.txt").read_text("utf-8")
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: "")
+    before = desk.ui.statusLabel.text
+    report.trigger()
+    assert desk.ui.statusLabel.text == before, "nothing was chosen"

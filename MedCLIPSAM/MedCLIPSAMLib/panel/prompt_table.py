@@ -120,7 +120,8 @@ class PromptTable:
         ticked.setToolTip(_("Whether a run over the volume looks for it."))
         colour = self._item(place, _COLOUR)
         colour.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
-        colour.setBackground(qt.QBrush(qt.QColor.fromRgbF(*colour_of(self.rows, place))))
+        # As a picture: a background would vanish under the highlight of the selected row.
+        colour.setData(qt.Qt.DecorationRole, qt.QColor.fromRgbF(*colour_of(self.rows, place)))
         colour.setToolTip(_("Double-click to choose the colour of the segment."))
         for column, text in ((_TEXT, row.text), (_NAME, row.name or row.title), (_STATE, state_of(row))):
             item = self._item(place, column)
