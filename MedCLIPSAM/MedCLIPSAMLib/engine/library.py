@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
+from .document import checked_fields, checked_list
 from .errors import InputError
 from .prompt import Prompt, checked_text
 from .resources import resource
@@ -67,14 +67,14 @@ def _read_file(file: Path) -> list[LibraryEntry]:
         document = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{what} cannot be read as JSON ({error}); correct the file.") from None
-    fields = _fields(document, what, ("version", "modality", "region", "structures"))
+    fields = checked_fields(document, what, ("version", "modality", "region", "structures"))
     if type(fields["version"]) is not int or fields["version"] != JSON_VERSION:
         raise InputError(f"{what} has version {fields['version']!r}; only {JSON_VERSION} can be read.")
     modality, region = fields["modality"], checked_text(fields["region"], f"{what}: the region")
     if modality not in _MODALITIES:
         raise InputError(f"{what} has the modality {modality!r}; use {' or '.join(_MODALITIES)}.")
     entries: list[LibraryEntry] = []
-    for number, structure in enumerate(_list(fields["structures"], f"{what}: the structures"), start=1):
+    for number, structure in enumerate(checked_list(fields["structures"], f"{what}: the structures"), start=1):
         entry = _entry(structure, f"{what}: structure {number}", modality, region)
         if entry.name.casefold() in {other.name.casefold() for other in entries}:
             raise InputError(f"{what} has two structures named {entry.name!r}; give each a name of its own.")
@@ -83,29 +83,15 @@ def _read_file(file: Path) -> list[LibraryEntry]:
 
 
 def _entry(value: object, what: str, modality: str, region: str) -> LibraryEntry:
-    fields = _fields(value, what, _STRUCTURE_KEYS, ("needs",))
+    fields = checked_fields(value, what, _STRUCTURE_KEYS, ("needs",))
     texts = {key: checked_text(fields[key], f"{what}: {key!r}") for key in ("name", "word", "description")}
     ensemble, contrast = (
-        tuple(checked_text(text, f"{what}: a text of {key!r}") for text in _list(fields[key], f"{what}: {key!r}"))
+        tuple(
+            checked_text(text, f"{what}: a text of {key!r}") for text in checked_list(fields[key], f"{what}: {key!r}")
+        )
         for key in ("ensemble", "contrast")
     )
     if not ensemble:
         raise InputError(f"{what} has no wording in 'ensemble'; give several.")
     needs = checked_text(fields["needs"], f"{what}: 'needs'") if "needs" in fields else None
     return LibraryEntry(modality, region, **texts, ensemble=ensemble, contrast=contrast, needs=needs)
-
-
-def _list(value: object, what: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise InputError(f"{what} must be a list, not {type(value).__name__}; correct the file.")
-    return value
-
-
-def _fields(value: object, what: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise InputError(f"{what} must be a JSON object with {', '.join(required)}; correct the file.")
-    if missing := [key for key in required if key not in value]:
-        raise InputError(f"{what} lacks {missing[0]!r}; add it.")
-    if unknown := [key for key in value if key not in required + optional]:
-        raise InputError(f"{what} has the unknown key {unknown[0]!r}; use {', '.join(required + optional)}.")
-    return value

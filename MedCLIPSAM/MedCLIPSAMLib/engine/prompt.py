@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from .document import checked_fields, checked_list
 from .errors import InputError
 
 VisualPrompt = Literal["box", "points", "both"]
@@ -141,10 +142,10 @@ class PromptSet:
             document = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise InputError(f"The prompt set is not JSON ({error}); correct the file.") from None
-        fields = _fields(document, "The prompt set", required=("version", "prompts"))
+        fields = checked_fields(document, "The prompt set", required=("version", "prompts"))
         if type(fields["version"]) is not int or fields["version"] != JSON_VERSION:
             raise InputError(f"The prompt set has version {fields['version']!r}; only {JSON_VERSION} can be read.")
-        prompts = _list(fields["prompts"], "The prompts of the prompt set")
+        prompts = checked_list(fields["prompts"], "The prompts of the prompt set")
         return cls(tuple(_prompt_from_dict(entry, number) for number, entry in enumerate(prompts, start=1)))
 
 
@@ -170,24 +171,7 @@ def checked_text(text: object, what: str) -> str:
 def _texts(texts: object, what: str) -> tuple[str, ...]:
     if isinstance(texts, str):  # it would be taken for its letters
         raise InputError(f"{what} must be in a list; put the text in one.")
-    return tuple(checked_text(text, what) for text in _list(texts, what))
-
-
-def _list(value: object, what: str) -> list[Any] | tuple[Any, ...]:
-    if not isinstance(value, list | tuple):
-        raise InputError(f"{what} must be a list, not {type(value).__name__}; correct it.")
-    return value
-
-
-def _fields(value: object, what: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> Mapping[str, Any]:
-    """`value` as a mapping which has all required keys and no unknown ones."""
-    if not isinstance(value, dict):
-        raise InputError(f"{what} must be a JSON object with {', '.join(required)}; correct the file.")
-    if missing := [key for key in required if key not in value]:
-        raise InputError(f"{what} lacks {missing[0]!r}; add it.")
-    if unknown := [key for key in value if key not in required + optional]:
-        raise InputError(f"{what} has the unknown key {unknown[0]!r}; use {', '.join(required + optional)}.")
-    return value
+    return tuple(checked_text(text, what) for text in checked_list(texts, what))
 
 
 def _prompt_to_dict(prompt: Prompt) -> dict[str, Any]:
@@ -210,13 +194,13 @@ def _prompt_to_dict(prompt: Prompt) -> dict[str, Any]:
 def _prompt_from_dict(value: object, number: int) -> Prompt:
     what = f"Prompt {number} of the prompt set"
     optional = ("contrast", "instances", "visual", "points", "localize", "sensitivity")
-    fields = dict(_fields(value, what, ("name", "wordings"), optional))
-    points = _list(fields.pop("points", []), f"{what}: points")
+    fields = dict(checked_fields(value, what, ("name", "wordings"), optional))
+    points = checked_list(fields.pop("points", []), f"{what}: points")
     return Prompt(**fields, points=tuple(_point_from_dict(point, f"{what}: a point") for point in points))
 
 
 def _point_from_dict(value: object, what: str) -> Point:
-    fields = _fields(value, what, ("ras",), ("positive",))
+    fields = checked_fields(value, what, ("ras",), ("positive",))
     positive = fields.get("positive", True)
     if not isinstance(positive, bool):
         raise InputError(f"{what} has positive {positive!r}; use true or false.")
