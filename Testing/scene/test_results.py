@@ -43,7 +43,7 @@ def target(session) -> Target:
 
 def voxels(target: Target, segment_id: str) -> np.ndarray:
     """In the order of the stack."""
-    return target._slices(read_segment(target.segmentation_node, target.volume_node, segment_id))
+    return target.stack.arrange(read_segment(target.segmentation_node, target.volume_node, segment_id))
 
 
 def provenance(target: Target, segment_id: str) -> Any:
@@ -71,13 +71,13 @@ def test_an_accepted_slice_survives_the_next_run(session, target):
     assert target.accept(BRIGHT, correction, chain) == first
     changed = voxels(target, first)
     assert np.array_equal(changed[index], correction.mask)
-    assert not np.array_equal(changed[index], target._slices(evidence.mask)[index])
+    assert not np.array_equal(changed[index], target.stack.arrange(evidence.mask)[index])
     assert provenance(target, first).edited == (index,)
     assert target.write_run(BRIGHT, evidence, chain, kept=(index,)) == first
     again = voxels(target, first)
     assert np.array_equal(again[index], correction.mask)
     others = np.arange(len(again)) != index
-    assert np.array_equal(again[others], target._slices(evidence.mask)[others])
+    assert np.array_equal(again[others], target.stack.arrange(evidence.mask)[others])
     told = provenance(target, first)
     assert (told.edited, told.slices_found, told.found) == ((index,), sum(p.found for p in evidence.slices), True)
 
@@ -97,9 +97,9 @@ def test_a_part_of_a_cancelled_run_replaces_no_other_slices(session, target):
     chain = Chain.of(session)
     segment_id = target.write_run(BRIGHT, evidence, chain)
     part = np.zeros(evidence.mask.shape, bool)
-    target._slices(part)[index] = True
+    target.stack.arrange(part)[index] = True
     assert target.write_part(BRIGHT, part, [index], chain) == segment_id
-    after, before = voxels(target, segment_id), target._slices(evidence.mask)
+    after, before = voxels(target, segment_id), target.stack.arrange(evidence.mask)
     assert after[index].all()
     others = np.arange(len(after)) != index
     assert np.array_equal(after[others], before[others])
@@ -132,7 +132,7 @@ def test_every_result_is_one_step_of_the_history(session, target):
     target.accept(BRIGHT, corrected(session, index), chain)
     edited = voxels(target, segment_id).copy()
     history.RestorePreviousState()
-    assert np.array_equal(voxels(target, segment_id), target._slices(evidence.mask))
+    assert np.array_equal(voxels(target, segment_id), target.stack.arrange(evidence.mask))
     history.RestorePreviousState()
     assert target.segmentation_node.GetSegmentation().GetNumberOfSegments() == 0
     history.RestoreNextState()

@@ -13,7 +13,6 @@ import torch
 
 from ..engine.presence import HIGH, LOW
 from ..engine.saliency import normalise, saliency_method
-from ..engine.volume import SliceStack, Volume
 from .pictures import SlicePicture, draw_overview, draw_scores
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def heat_of(seen: SliceEvidence, method: str) -> np.ndarray:
 
 def _pictures(session: Session, result: Result, mask: np.ndarray) -> list[SlicePicture]:
     stack = session.stack
-    masks = SliceStack(Volume(mask, stack.volume.ijk_to_ras, "other"), stack.axis).array
+    masks = stack.arrange(mask)
     chosen = _telling(result.slices)
     pictures = []
     for part in result.slices:

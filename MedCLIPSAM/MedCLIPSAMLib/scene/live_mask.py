@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import slicer
 
-from ..engine.volume import SliceStack, Volume
+from ..engine.volume import SliceStack
 from .geometry import ijk_to_ras
 from .labelmap import empty_labelmap, labelmap_array
 from .segments import create_segmentation
@@ -40,12 +40,12 @@ class LiveMask:
         node.SetHideFromEditors(True)
         node.SetSaveWithScene(False)
         corners = [[slices[0], 0, 0, 1], [slices[-1], *np.subtract(stack.array.shape[1:], 1), 1]]
-        ijk = np.rint(corners @ np.linalg.solve(stack.volume.ijk_to_ras, stack.slice_to_ras_matrix).T).astype(int)
+        ijk = np.rint(corners @ stack.slice_to_ijk_matrix.T).astype(int)
         low, high = ijk[:, :3].min(0).tolist(), ijk[:, :3].max(0).tolist()
         # The node is under the transform of the volume, which the matrix of the stack contains.
         labelmap = empty_labelmap(ijk_to_ras(volume_node), (low[0], high[0], low[1], high[1], low[2], high[2]))
         self._array = labelmap_array(labelmap)
-        self._slices = SliceStack(Volume(self._array, stack.volume.ijk_to_ras, "other"), stack.axis).array
+        self._slices = stack.arrange(self._array)
         self._place = tuple(slice(first, last + 1) for first, last in zip(low[::-1], high[::-1], strict=True))
         self._shape, self._first = stack.volume.array.shape, slices[0]
         segment = slicer.vtkSegment()

@@ -11,7 +11,7 @@ import numpy as np
 from ..engine.errors import InputError
 from ..engine.evidence import SegmentEvidence, SliceEvidence
 from ..engine.prompt import Prompt
-from ..engine.volume import SliceStack, Volume
+from ..engine.volume import SliceStack
 from .provenance import ModelUse, Provenance, read_provenance
 from .segments import find_segment, read_segment, write_segment
 
@@ -68,8 +68,8 @@ class Target:
         if segment_id is not None:
             before = read_segment(self.segmentation_node, self.volume_node, segment_id)
             written = np.setdiff1d(slices, list(kept))
-            # A stack is a view: what is written into it is written into `before`.
-            whole, new = (self._slices(array) for array in (before, mask))
+            # Views: what is written into `whole` is written into `before`.
+            whole, new = (self.stack.arrange(array) for array in (before, mask))
             whole[written] = new[written]
             others = np.delete(np.arange(len(whole)), slices)
             provenance = replace(provenance, slices_kept=int(np.count_nonzero(whole[others].any(axis=(1, 2)))))
@@ -113,7 +113,7 @@ class Target:
     def accept(self, prompt: Prompt, evidence: SliceEvidence, chain: Chain) -> str:
         """One slice as a person has it now. As `write`."""
         mask = np.zeros(self.volume_node.GetImageData().GetDimensions()[::-1], bool)
-        self._slices(mask)[evidence.index] = evidence.mask
+        self.stack.arrange(mask)[evidence.index] = evidence.mask
         segment_id = find_segment(self.segmentation_node, prompt.name)
         segment = segment_id and self.segmentation_node.GetSegmentation().GetSegment(segment_id)
         before = read_provenance(segment) if segment else None
@@ -126,7 +126,3 @@ class Target:
             edited=tuple(sorted({*before.edited, evidence.index})),
         )
         return self.write(prompt, mask, [evidence.index], (), provenance)
-
-    def _slices(self, array: np.ndarray) -> np.ndarray:
-        """(K, J, I) -> the same voxels as the stack orders them."""
-        return SliceStack(Volume(array, self.stack.volume.ijk_to_ras, "other"), self.stack.axis).array

@@ -77,8 +77,7 @@ def slice_to_node(stack: SliceStack, volume_node: Any) -> np.ndarray:
 
     It goes by way of the voxels, so that `stack` may be in RAS of the node or in RAS of the world.
     """
-    slice_to_ijk = np.rint(np.linalg.solve(stack.volume.ijk_to_ras, stack.slice_to_ras_matrix))
-    return ijk_to_ras(volume_node) @ slice_to_ijk
+    return ijk_to_ras(volume_node) @ stack.slice_to_ijk_matrix
 
 
 class Observation:

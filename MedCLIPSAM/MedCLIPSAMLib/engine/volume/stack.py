@@ -36,6 +36,7 @@ class SliceStack:
             columns from A to P. Slices are numbered as in the array.
         spacing: mm between slices, rows and columns.
         plane: the anatomical plane nearest to the slices.
+        slice_to_ijk_matrix: (4, 4) float64, (slice, row, column, 1) to (i, j, k, 1), whole numbers.
         slice_to_ras_matrix: (4, 4) float64, (slice, row, column, 1) to RAS mm.
 
     Raises:
@@ -57,17 +58,22 @@ class SliceStack:
             slice(None, None, -1 if sign * direction[ras, ijk] < 0 else 1)
             for (ras, sign), ijk in zip(display, ijk_axes, strict=True)
         )
-        self.array = volume.array.transpose(self._transpose)[self._flips]
+        self.array = self.arrange(volume.array)
         slice_mm, row_mm, column_mm = (float(volume.spacing[ijk]) for ijk in ijk_axes)
         self.spacing: tuple[float, float, float] = (slice_mm, row_mm, column_mm)
-        self.slice_to_ras_matrix = volume.ijk_to_ras @ self._slice_to_ijk(ijk_axes)
+        self.slice_to_ijk_matrix = self._slice_to_ijk(ijk_axes)
+        self.slice_to_ras_matrix = volume.ijk_to_ras @ self.slice_to_ijk_matrix
         self._ras_to_slice_matrix = np.linalg.inv(self.slice_to_ras_matrix)
 
     def __len__(self) -> int:
         return self.array.shape[0]
 
+    def arrange(self, kji: np.ndarray) -> np.ndarray:
+        """(K, J, I) of the volume, or of a block of it, to an (N, H, W) view in display order."""
+        return kji.transpose(self._transpose)[self._flips]
+
     def restore(self, nhw: np.ndarray) -> np.ndarray:
-        """(N, H, W) in display order to a (K, J, I) view in the order of the volume: `array` reversed."""
+        """(N, H, W) in display order to a (K, J, I) view in the order of the volume: `arrange` reversed."""
         return nhw[self._flips].transpose(np.argsort(self._transpose))
 
     def slice_to_ras(self, points: np.ndarray) -> np.ndarray:
