@@ -234,13 +234,6 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
         """Install the missing packages, without touching those that 3D Slicer ships."""
         install_packages(self.missingPackages())
 
-    def segmentationFor(self, volumeNode: Any, chosen: Any = None) -> Any:
-        """The segmentation node `chosen` if it is of the volume or empty, else a new one on the volume's grid."""
-        from MedCLIPSAMLib.scene.segments import belongs_to, create_segmentation
-
-        usable = chosen is not None and belongs_to(chosen, volumeNode)
-        return chosen if usable else create_segmentation(volumeNode)
-
     def process(
         self,
         volumeNode: Any,
@@ -254,7 +247,8 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
         Args:
             volumeNode: vtkMRMLScalarVolumeNode.
             prompts: a prompt as typed, or a PromptSet of MedCLIPSAMLib.engine.prompt.
-            segmentationNode: vtkMRMLSegmentationNode for the segments, such as `segmentationFor` gives.
+            segmentationNode: vtkMRMLSegmentationNode for the segments, such as `segmentation_for` of
+                MedCLIPSAMLib.scene.segments gives.
             progress: called with MedCLIPSAMLib.scene.run.RunProgress every few slices.
             cancelled: asked every few slices whether to stop.
 
@@ -339,9 +333,11 @@ class MedCLIPSAMTest(ScriptedLoadableModuleTest):
         """The chain runs from prompt to segment, found or not, and is cancelled when asked."""
         if not self._packagesAreInstalled():
             return
+        from MedCLIPSAMLib.scene.segments import create_segmentation
+
         volumeNode = self._volumeNode()
         logic = MedCLIPSAMLogic()
-        segmentationNode = logic.segmentationFor(volumeNode)
+        segmentationNode = create_segmentation(volumeNode)
         (result,) = logic.process(volumeNode, "liver", segmentationNode)
         self.assertEqual(segmentationNode.GetSegmentation().GetNthSegmentID(0), result.segment_id)
         with self.assertRaises(Cancelled):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -148,6 +149,15 @@ def test_a_click_on_a_right_result_changes_nothing(scene):
 def test_a_click_outside_of_the_volume_is_refused(scene):
     with pytest.raises(InputError, match="outside"):
         session(scene[0]).segment(Prompt("bright", ("bright",), points=(Point((500, 0, 0)),)))
+
+
+def test_the_heat_map_is_for_the_eye_whatever_the_unit_of_the_saliency(scene):
+    seen = session(scene[0]).preview(10, BRIGHT)
+    other = replace(seen, saliency=40 * seen.saliency - 7, absolute=False)
+    assert (other.heat_map().min(), other.heat_map().max()) == (0, 1)
+    assert np.corrcoef(seen.heat_map().ravel(), other.heat_map().ravel())[0, 1] > 0.99
+    flat = replace(other, saliency=np.full_like(seen.saliency, 5))
+    assert not flat.heat_map().any()
 
 
 def test_preview_and_edit(scene):
@@ -362,7 +372,7 @@ def test_a_quick_preview_uses_the_method_that_stands_in_and_an_edit_starts_from_
     clip = BlindClip()
     chain = session(scene[0], clip)
     seen = chain.preview(9, BRIGHT, quick=True)
-    assert seen.saliency_method == "gradient"
+    assert (seen.saliency_method, seen.absolute) == ("gradient", False)
     once = clip.bottlenecks
     assert once < 10, "the features of the image and four noise samples"
     edited = chain.edit(9, BRIGHT, boxes=np.array([[20, 30, 40, 60]]))

@@ -43,11 +43,11 @@ from MedCLIPSAMLib.engine.worker.messages import (
 from MedCLIPSAMLib.engine.worker.process import EngineProcess, Reply
 from MedCLIPSAMLib.engine.worker.serving import Server
 
+from ..samples import abdomen_slice
 from .fakes import GreyClip, GreySegmenter
 
 BRIGHT = Prompt("bar", ("bright",))
 EVERYWHERE = ((0.001, 0.0, 0.0, 0.0), (0.0, 0.001, 0.0, 0.0), (0.0, 0.0, 0.001, 0.0), (0.0, 0.0, 0.0, 1.0))
-NO_POINTS: tuple[tuple[float, float, bool], ...] = ()
 
 
 def bar() -> Volume:
@@ -77,7 +77,7 @@ def test_messages_arrive_as_they_were_sent(tmp_path):
     pointed = replace(BRIGHT, points=(Point((1.0, 2.0, 3.0), False),), instances=2, contrast=("white",))
     said = [
         Preview(5, pointed, True),
-        Edit(5, BRIGHT, np.array([[1.0, 2, 3, 4]]), ((1.5, 2.5, True),)),
+        Edit(5, BRIGHT, np.array([[1.0, 2, 3, 4]])),
         Segment(BRIGHT, 0, 11, Region(EVERYWHERE)),
         Cancel(3),
         Open(np.arange(6, dtype=np.int16).reshape(1, 2, 3), np.eye(4), "CT", "ü", "a", "b", "cpu", Settings()),
@@ -202,7 +202,7 @@ def test_answers_are_those_of_a_session(talk):
     first = talk.ask(
         request_to_open(),
         Preview(5, BRIGHT, False),
-        Edit(5, BRIGHT, box, NO_POINTS),
+        Edit(5, BRIGHT, box),
         Segment(BRIGHT, 2, 10),
     )
     (opened,), (seen,), (edited,) = (talk.hear(first + n) for n in range(3))
@@ -283,9 +283,7 @@ def test_a_cancelled_run_ends_and_the_next_request_is_answered(talk, monkeypatch
 @pytest.fixture(scope="module")
 def ct() -> Volume:
     """Three slices of a real CT."""
-    with np.load(Path(__file__).parents[1] / "data" / "abdomen_slice.npz") as stored:
-        array = np.stack([stored["hounsfield"]] * 3)
-    return Volume(array, np.diag([-3.0, -3, 3, 1]), "CT", "slices")
+    return Volume(np.stack([abdomen_slice()] * 3), np.diag([-3.0, -3, 3, 1]), "CT", "slices")
 
 
 @pytest.fixture
@@ -308,7 +306,7 @@ def answers(engine: EngineProcess, number: int | None) -> list[Any]:
 
 def test_the_process_answers_as_the_session_does(engine, ct):
     liver = Prompt("liver", ("liver",))
-    opened = engine.open(ct, "quickstart", "lite-medsam", "cpu", Settings())
+    opened = engine.send(Open.of(ct, "quickstart", "lite-medsam", "cpu", Settings()))
     seen = engine.send(Preview(1, liver, False))
     assert engine.busy
     assert answers(engine, opened)[-1].slices == 3
@@ -339,7 +337,7 @@ def test_the_process_answers_as_the_session_does(engine, ct):
     ],
 )
 def test_a_killed_or_hanging_process_is_told_for_each_request(engine, ct, sent, sentence):
-    numbers = [engine.open(ct, "quickstart", "lite-medsam", "cpu", Settings()) for _ in range(2)]
+    numbers = [engine.send(Open.of(ct, "quickstart", "lite-medsam", "cpu", Settings())) for _ in range(2)]
     wait_for(lambda: (engine._folder / "alive").exists() and not engine.poll())
     os.kill(engine._process.pid, sent)
     heard: list[Reply] = []
@@ -379,7 +377,7 @@ os._exit(1)  # as in a crash
 def test_a_large_volume_is_handed_over_in_small_steps(engine, monkeypatch):
     monkeypatch.setattr(process, "_BYTES_A_POLL", 1 << 16)
     volume = Volume(np.arange(40 << 15, dtype=np.int16).reshape(40, 256, 128), np.eye(4), "other", "large")
-    number = engine.open(volume, "quickstart", "lite-medsam", "cpu", Settings())
+    number = engine.send(Open.of(volume, "quickstart", "lite-medsam", "cpu", Settings()))
     after = engine.send(Preview(0, BRIGHT, False))
     steps = 0
     while engine._outgoing:

@@ -9,6 +9,8 @@ import pytest
 
 from Testing.host import application, connections
 
+from .desk import Desk
+
 
 @pytest.fixture(scope="session")
 def app() -> Any:
@@ -28,3 +30,14 @@ def clean(app: Any) -> Iterator[None]:
     errors = list(connections.errors)
     connections.errors.clear()
     assert not errors, "".join(errors)
+
+
+@pytest.fixture
+def desk(app) -> Iterator[Desk]:
+    import slicer
+
+    made = Desk(app)
+    yield made
+    application.unload_modules()
+    for view in made.views:  # closing the scene leaves them
+        slicer.mrmlScene.RemoveNode(view)

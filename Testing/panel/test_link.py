@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,15 +15,16 @@ from MedCLIPSAMLib.engine.evidence import SegmentEvidence, SliceEvidence
 from MedCLIPSAMLib.engine.prompt import Prompt
 from MedCLIPSAMLib.engine.settings import Settings
 from MedCLIPSAMLib.engine.volume import Volume
-from MedCLIPSAMLib.engine.worker.messages import Drawn, Failure, Opened, Preview, Segment
+from MedCLIPSAMLib.engine.worker.messages import Drawn, Failure, Open, Opened, Preview, Segment
+
+from ..samples import abdomen_slice
 
 LIVER = Prompt("liver", ("liver",))
 
 
 def ct() -> Volume:
     """Four slices of a real CT, enlarged to 512 x 512."""
-    with np.load(Path(__file__).parents[1] / "data" / "abdomen_slice.npz") as stored:
-        plane = stored["hounsfield"]
+    plane = abdomen_slice()
     rows, columns = (np.arange(512) * length // 512 for length in plane.shape)
     array = np.stack([plane[np.ix_(rows, columns)]] * 4)
     return Volume(array, np.diag([-0.72, -0.59, 5.0, 1]), "CT", "slices")
@@ -55,7 +55,7 @@ def wait(app: Any, until: Callable[[], Any], seconds: float = 120) -> float:
 
 def test_answers_come_while_the_window_lives(app, link, capsys):
     heard: dict[str, list[Any]] = {"open": [], "preview": [], "segment": []}
-    link.open(ct(), "quickstart", "lite-medsam", "cpu", Settings(), heard["open"].append)
+    link.ask(Open.of(ct(), "quickstart", "lite-medsam", "cpu", Settings()), heard["open"].append)
     link.ask(Preview(1, LIVER, False), heard["preview"].append)
     link.ask(Segment(LIVER, 0, 3), heard["segment"].append)
     longest = wait(app, lambda: heard["segment"] and isinstance(heard["segment"][-1], SegmentEvidence | Failure))
@@ -73,7 +73,7 @@ def test_answers_come_while_the_window_lives(app, link, capsys):
 def test_of_what_was_cancelled_nothing_more_is_heard(app, link):
     opened: list[Any] = []
     heard: list[Any] = []
-    link.open(ct(), "quickstart", "lite-medsam", "cpu", Settings(), opened.append)
+    link.ask(Open.of(ct(), "quickstart", "lite-medsam", "cpu", Settings()), opened.append)
     wait(app, lambda: opened)
     number = link.ask(Segment(LIVER, 0, 3), heard.append)
     link.cancel(number)
@@ -87,13 +87,13 @@ def test_of_what_was_cancelled_nothing_more_is_heard(app, link):
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal")
 def test_a_process_that_is_killed_is_told_and_the_next_request_starts_another(app, link):
     heard: list[Any] = []
-    link.open(ct(), "quickstart", "lite-medsam", "cpu", Settings(), heard.append)
+    link.ask(Open.of(ct(), "quickstart", "lite-medsam", "cpu", Settings()), heard.append)
     os.kill(link._process._process.pid, signal.SIGKILL)
     wait(app, lambda: heard)
     assert heard[0].dead
     assert link.ends == [heard[0].sentence]
     assert not link.running
     heard.clear()
-    link.open(ct(), "quickstart", "lite-medsam", "cpu", Settings(), heard.append)
+    link.ask(Open.of(ct(), "quickstart", "lite-medsam", "cpu", Settings()), heard.append)
     wait(app, lambda: heard)
     assert isinstance(heard[0], Opened)

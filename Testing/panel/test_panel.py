@@ -2,128 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from Testing.host import application
-
-MODULE = Path(__file__).parents[2] / "MedCLIPSAM" / "MedCLIPSAM.py"
-TEXT, NAME, STATE = 2, 3, 4
-
-
-class Desk:
-    """A person at the panel: slice views, a volume, and hands on the widgets."""
-
-    def __init__(self, app: Any) -> None:
-        import slicer
-
-        self.app, self.longest = app, 0.0
-        slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(slicer.mrmlScene)
-        self.views = []
-        for name, orientation in (("Red", "Axial"), ("Green", "Coronal"), ("Yellow", "Sagittal")):
-            view = slicer.vtkMRMLSliceNode()
-            view.SetLayoutName(name)
-            view = slicer.mrmlScene.AddNode(view)
-            view.SetOrientation(orientation)
-            view.SetMappedInLayout(True)
-            composite = slicer.vtkMRMLSliceCompositeNode()
-            composite.SetLayoutName(name)
-            self.views += [view, slicer.mrmlScene.AddNode(composite)]
-        self.volume = ct()
-        self.open()
-
-    def open(self) -> None:
-        application.load_module(MODULE)
-        self.widget = application.select_module("MedCLIPSAM")
-        self.ui = self.widget.ui
-
-    @property
-    def panel(self) -> Any:
-        return self.widget.panel
-
-    @property
-    def parameters(self) -> Any:
-        return self.widget._parameters
-
-    def type(self, row: int, text: str) -> None:
-        while self.ui.promptTable.rowCount <= row:
-            self.ui.addButton.click()
-        self.ui.promptTable.item(row, TEXT).setText(text)
-        self.ui.promptTable.setCurrentCell(row, TEXT)
-
-    def state(self, row: int) -> str:
-        return self.ui.promptTable.item(row, STATE).text()
-
-    def look_at(self, index: int) -> None:
-        from MedCLIPSAMLib.engine.volume import SliceStack
-        from MedCLIPSAMLib.scene.slice_views import jump_to_slice
-        from MedCLIPSAMLib.scene.volumes import volume_from_node
-
-        jump_to_slice(SliceStack(volume_from_node(self.volume)), self.volume, index)
-
-    def wait(self, until: Callable[[], Any], seconds: float = 120) -> None:
-        last, end = time.perf_counter(), time.monotonic() + seconds
-        while not until():
-            self.app.processEvents()
-            now = time.perf_counter()
-            self.longest, last = max(self.longest, now - last), now
-            assert time.monotonic() < end, (self.ui.statusLabel.text, self.ui.previewLabel.text)
-            time.sleep(0.002)
-
-    def preview(self) -> Any:
-        self.ui.previewButton.click()
-        self.wait(lambda: not self.panel.preview.busy)
-        return self.panel.preview.evidence
-
-    def segment(self) -> None:
-        self.ui.segmentButton.click()
-        self.wait(lambda: not self.panel.run.running)
-
-    def voxels(self, row: int) -> np.ndarray:
-        """(K, J, I) bool of the segment that has the name of a row."""
-        from MedCLIPSAMLib.scene.segments import read_segment
-
-        segmentation = self.parameters.segmentation.GetSegmentation()
-        segment_id = segmentation.GetSegmentIdBySegmentName(self.ui.promptTable.item(row, NAME).text())
-        return read_segment(self.parameters.segmentation, self.volume, segment_id)
-
-    @property
-    def segments(self) -> int:
-        node = self.parameters.segmentation
-        return 0 if node is None else node.GetSegmentation().GetNumberOfSegments()
-
-    def nodes(self, name: str) -> list[Any]:
-        import slicer
-
-        return slicer.util.getNodesByClass(name)
-
-
-def ct() -> Any:
-    """A node with six slices of a real CT: four with the liver, then two of air."""
-    import slicer
-
-    with np.load(Path(__file__).parents[1] / "data" / "abdomen_slice.npz") as stored:
-        plane = stored["hounsfield"]
-    array = np.stack([plane] * 4 + [np.full_like(plane, -1000)] * 2)
-    return slicer.util.addVolumeFromArray(array, np.diag([-3.0, -3, 3, 1]), "CT")
-
-
-@pytest.fixture
-def desk(app) -> Iterator[Desk]:
-    import slicer
-
-    made = Desk(app)
-    yield made
-    application.unload_modules()
-    for view in made.views:  # closing the scene leaves them
-        slicer.mrmlScene.RemoveNode(view)
+from .desk import TEXT
 
 
 def test_from_a_typed_word_to_a_segment_and_back(desk, capsys, tmp_path):
@@ -242,84 +125,6 @@ def test_the_scene_is_saved_and_reopened(desk, tmp_path):
     assert desk.panel._table.row.wordings == ("hepar",)
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal")
-def test_a_killed_engine_ends_in_a_sentence_and_starts_again(desk):
-    desk.type(0, "liver")
-    desk.ui.segmentButton.click()
-    desk.wait(lambda: len(desk.panel.run._drawn) >= 1)
-    os.kill(desk.panel.link._process._process.pid, signal.SIGKILL)
-    desk.wait(lambda: not desk.panel.run.running)
-    assert "The engine was ended" in desk.ui.statusLabel.text
-    assert desk.segments == 0
-    assert len(desk.nodes("vtkMRMLSegmentationNode")) == 1
-    desk.segment()
-    assert desk.state(0) == "found on 4 of 6 slices"
-
-
-@pytest.mark.parametrize("which", ["volume", "segmentation"])
-def test_a_node_is_deleted_during_a_run(desk, which):
-    import slicer
-
-    desk.type(0, "liver")
-    desk.ui.segmentButton.click()
-    desk.wait(lambda: len(desk.panel.run._drawn) >= 1)
-    slicer.mrmlScene.RemoveNode(getattr(desk.parameters, which))
-    assert "was removed; the run has ended" in desk.ui.statusLabel.text
-    assert not desk.ui.cancelButton.enabled
-    assert len(desk.nodes("vtkMRMLSegmentationNode")) == (1 if which == "volume" else 0)
-
-
-@pytest.mark.parametrize("text", ["", "x" * 301])
-def test_a_prompt_that_cannot_be_used_is_told(desk, text):
-    desk.type(0, text)
-    for button in (desk.ui.previewButton, desk.ui.segmentButton):
-        desk.ui.statusLabel.text = ""
-        button.click()
-        assert desk.ui.statusLabel.text
-    assert desk.panel.run is None
-
-
-def test_other_alphabets_are_told_or_searched(desk):
-    desk.type(0, "肝臓 🫀")
-    desk.segment()
-    assert "cannot read '肝臓 🫀'" in desk.ui.statusLabel.text
-    assert desk.segments == 0
-    desk.type(0, "liver (肝臓 🫀)")
-    desk.segment()
-    assert desk.ui.statusLabel.text == "Done."
-    assert desk.segments == 1
-
-
-def test_closing_the_scene_ends_the_process(desk):
-    import slicer
-
-    desk.type(0, "liver")
-    desk.ui.segmentButton.click()
-    desk.wait(lambda: desk.panel.link.running and desk.panel.opened.answer is not None)
-    pid = desk.panel.link._process._process.pid
-    slicer.mrmlScene.Clear()
-    assert not desk.panel.link.running
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
-    assert not desk.nodes("vtkMRMLSegmentationNode")
-
-
-def test_a_volume_of_colours_is_refused(desk):
-    import slicer
-    import vtk
-
-    image = vtk.vtkImageData()
-    image.SetDimensions(8, 8, 3)
-    image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 3)
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "photo")
-    node.SetAndObserveImageData(image)
-    desk.type(0, "liver")
-    desk.ui.volumeSelector.setCurrentNode(node)
-    desk.ui.segmentButton.click()
-    assert desk.ui.statusLabel.text == "photo has colour or vector voxels; choose a grey-scale volume."
-    assert desk.segments == 0
-
-
 def test_a_volume_of_one_slice_is_segmented(desk):
     import slicer
 
@@ -340,38 +145,6 @@ def test_a_table_of_fifty_rows(desk):
     desk.ui.upButton.click()
     assert [row.text for row in desk.panel._table.rows.rows][-2:] == ["structure 48", "structure 47"]
     assert desk.parameters.rows == desk.panel._table.rows.to_json()
-
-
-def test_a_warp_above_the_volume_is_refused(desk):
-    import slicer
-    import vtk
-
-    desk.type(0, "liver")
-    warp = vtk.vtkThinPlateSplineTransform()
-    points = vtk.vtkPoints()
-    moved = vtk.vtkPoints()
-    for place in ((0, 0, 0), (50, 0, 0), (0, 50, 0), (0, 0, 50)):
-        points.InsertNextPoint(place)
-        moved.InsertNextPoint(place[0] + place[1] ** 2 / 100, place[1], place[2])
-    warp.SetSourceLandmarks(points)
-    warp.SetTargetLandmarks(moved)
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "Warp")
-    node.SetAndObserveTransformToParent(warp)
-    desk.volume.SetAndObserveTransformNodeID(node.GetID())
-    desk.ui.segmentButton.click()
-    assert "non-linear transform Warp" in desk.ui.statusLabel.text
-    assert desk.segments == 0
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal")
-def test_an_engine_that_is_killed_in_a_preview_is_told(desk):
-    desk.type(0, "liver")
-    desk.look_at(1)
-    desk.ui.previewButton.click()
-    os.kill(desk.panel.link._process._process.pid, signal.SIGKILL)
-    desk.wait(lambda: not desk.panel.link.running)
-    assert "The engine was ended" in desk.ui.statusLabel.text
-    assert desk.preview().found, "the next request starts another"
 
 
 def test_prompts_come_from_the_library_and_from_files(desk, tmp_path, monkeypatch):
@@ -423,3 +196,18 @@ def test_the_result_is_exported(desk, tmp_path, monkeypatch):
     before = desk.ui.statusLabel.text
     report.trigger()
     assert desk.ui.statusLabel.text == before, "nothing was chosen"
+
+
+def test_another_volume_gets_a_segmentation_of_its_own(desk):
+    import slicer
+
+    desk.type(0, "liver")
+    desk.segment()
+    first = desk.parameters.segmentation
+    array = slicer.util.arrayFromVolume(desk.volume)[:2].copy()
+    desk.volume = slicer.util.addVolumeFromArray(array, np.diag([-3.0, -3, 3, 1]), "later")
+    desk.ui.volumeSelector.setCurrentNode(desk.volume)
+    desk.segment()
+    assert desk.state(0) == "found on 2 of 2 slices"
+    assert desk.parameters.segmentation.GetName() == "later segmentation"
+    assert first.GetSegmentation().GetNumberOfSegments() == 1

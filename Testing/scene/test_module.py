@@ -20,6 +20,7 @@ from PIL import Image
 
 from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.engine.prompt import Prompt, PromptSet
+from MedCLIPSAMLib.scene.segments import create_segmentation
 
 from ..engine.fakes import GreyClip, GreySegmenter
 from . import grids
@@ -73,7 +74,7 @@ def test_self_test_says_what_it_lacks(module, monkeypatch):
 
 def test_logic_segments(module, node):
     logic = module.MedCLIPSAMLogic()
-    segmentation_node = logic.segmentationFor(node)
+    segmentation_node = create_segmentation(node)
     heard = []
     (result,) = logic.process(node, "bright", segmentation_node, progress=heard.append)
     assert result.found

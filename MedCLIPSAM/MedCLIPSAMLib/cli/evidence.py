@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from ..engine.presence import HIGH, LOW
-from ..engine.saliency import normalise, saliency_method
 from .pictures import SlicePicture, draw_overview, draw_scores
 
 if TYPE_CHECKING:
-    from ..engine.evidence import SliceEvidence, SliceSummary
+    from ..engine.evidence import SliceSummary
     from ..engine.session import Session
     from ..scene.run import Result
     from .chain import Source
@@ -46,14 +44,6 @@ def write_evidence(
         draw_overview(result.prompt.name, _pictures(session, result, mask), folder / f"{stem}-slices.png")
 
 
-def heat_of(seen: SliceEvidence, method: str) -> np.ndarray:
-    """(H, W) saliency in 0..1 for display: stretched where the unit of the method is another."""
-    saliency = seen.saliency
-    if not saliency_method(method).absolute:
-        saliency = normalise(torch.from_numpy(saliency)[None])[0].numpy()
-    return np.clip(seen.frame.restore(saliency, seen.mask.shape), 0, 1)
-
-
 def _pictures(session: Session, result: Result, mask: np.ndarray) -> list[SlicePicture]:
     stack = session.stack
     masks = stack.arrange(mask)
@@ -66,7 +56,7 @@ def _pictures(session: Session, result: Result, mask: np.ndarray) -> list[SliceP
         pictures.append(
             SlicePicture(
                 session.window.to_uint8(stack.array[part.index]),
-                heat_of(seen, result.summary["saliency"]),
+                seen.heat_map(),
                 part.boxes,
                 masks[part.index],
                 stack.spacing[1:],

@@ -44,7 +44,6 @@ def preview(
         points_on(stack, item)  # a bad one is told before the models are loaded
     session = open_session(source, chain.clip, chain.sam, chain.device, settings, watch)
 
-    from .evidence import heat_of
     from .pictures import SlicePicture, draw_panels
 
     pictures, lines, unknown = [], [], []
@@ -58,7 +57,7 @@ def preview(
         pictures.append(
             SlicePicture(
                 session.window.to_uint8(stack.array[slice_number]),
-                heat_of(seen, seen.saliency_method),
+                seen.heat_map(),
                 seen.boxes,
                 seen.mask,
                 stack.spacing[1:],

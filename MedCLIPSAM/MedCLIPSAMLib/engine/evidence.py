@@ -28,7 +28,7 @@ class SliceEvidence:
 
     Attributes:
         index: number of the slice in its stack.
-        saliency: (S, S) float32 on ``frame``; in 0..1, not stretched, for a method that knows absence.
+        saliency: (S, S) float32 on ``frame``, in the unit of the method.
         frame: where on the slice the saliency is.
         score: presence in 0..1, comparable between slices.
         clues: evidence for it by name; see `presence.image_clues` and `presence.map_clues`.
@@ -39,6 +39,7 @@ class SliceEvidence:
         taken_for: the term of the model's vocabulary that the prompt means, "" if it is near none: the model was not
             trained to find it. None for a model without a vocabulary.
         saliency_method: what was used.
+        absolute: the saliency is in 0..1 and can be compared between slices.
         edited: a person changed boxes or points.
         seconds: time by stage.
     """
@@ -54,12 +55,15 @@ class SliceEvidence:
     segmenter_scores: np.ndarray
     taken_for: str | None
     saliency_method: str
+    absolute: bool
     edited: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
 
     def heat_map(self) -> np.ndarray:
-        """(H, W) float32: the saliency on the pixels of the slice, 0 outside the frame."""
-        return self.frame.restore(self.saliency, self.mask.shape)
+        """(H, W) float32 in 0..1 on the pixels of the slice, 0 outside the frame; stretched if not ``absolute``."""
+        low, high = (0.0, 1.0) if self.absolute else (self.saliency.min(), self.saliency.max())
+        stretched = (self.saliency - low) / max(high - low, np.finfo(np.float32).tiny)
+        return np.clip(self.frame.restore(stretched, self.mask.shape), 0, 1)
 
 
 @dataclass(frozen=True)

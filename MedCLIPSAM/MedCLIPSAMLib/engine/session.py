@@ -82,6 +82,12 @@ class Session:
         self._last_look: tuple[tuple[Prompt, int], SliceEvidence] | None = None
 
     @property
+    def models(self) -> tuple[tuple[str, str, str], ...]:
+        """(role, name, checksum) of each model, for provenance."""
+        models = {"clip": self.clip, "segmenter": self.segmenter}
+        return tuple((role, model.name, model.checksum) for role, model in models.items())
+
+    @property
     def choices(self) -> dict[str, Any]:
         """What a run does, chosen by a person or by the models; values that JSON can hold."""
         method = self._looker.method
@@ -140,6 +146,7 @@ class Session:
             scores,
             self._looker.meaning(prompt),
             method.name,
+            method.absolute,
             seconds=seconds,
         )
         self._last_look = (prompt, index), evidence

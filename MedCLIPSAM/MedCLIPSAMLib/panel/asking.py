@@ -10,11 +10,10 @@ from ..engine.errors import InputError
 from ..engine.prompt import Point, Prompt
 from ..engine.region import Region
 from ..engine.volume import SliceStack
-from ..engine.worker.messages import Failure
 from ..scene.geometry import to_world
 from ..scene.region import region_of
 from ..scene.results import Target
-from ..scene.segments import check_target, create_segmentation
+from ..scene.segments import check_target, segmentation_for
 from ..scene.slice_views import shown_slice
 from .rows import Colour, Row
 from .slice_preview import Look
@@ -27,12 +26,12 @@ class Asking:
 
     Attributes:
         parameters: the wrapped parameter node.
-        failed: told if the engine cannot open the volume.
+        failed: told a sentence if the engine cannot open the volume.
     """
 
     parameters: Any
     opened: OpenedVolume
-    failed: Callable[[Failure], None]
+    failed: Callable[[str], None]
 
     def stack(self) -> SliceStack:
         """The slices of the chosen volume.
@@ -94,13 +93,12 @@ class Asking:
         return replace(prompt, points=tuple(moved))
 
     def target(self) -> Target:
-        """Where results go; a segmentation is made where none is chosen.
+        """Where results go; a segmentation is made where none is chosen, or one of another volume.
 
         Raises:
             InputError: the chosen one cannot take them.
         """
         chosen, stack = self.parameters, self.stack()
-        if chosen.segmentation is None:
-            chosen.segmentation = create_segmentation(chosen.volume)
+        chosen.segmentation = segmentation_for(chosen.volume, chosen.segmentation)
         check_target(chosen.segmentation, chosen.volume)
         return Target(chosen.segmentation, chosen.volume, stack)

@@ -73,14 +73,10 @@ class Choices:
         finally:
             self._showing = False
 
-    def value(self, parameter: str) -> str:
-        """What is chosen."""
-        return str(self._lists[parameter].currentData)
-
     def _teller(self, parameter: str) -> Callable[[int], None]:
         def tell(_index: int) -> None:
             if not self._showing:
-                self._chosen(parameter, self.value(parameter))
+                self._chosen(parameter, str(self._lists[parameter].currentData))
 
         return tell
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import qt  # pyright: ignore[reportMissingImports]
 
-from ..engine.settings import Settings
-from ..engine.volume import Volume
 from ..engine.worker.messages import Answer, Cancel, Request
 from ..engine.worker.process import EngineProcess
 
@@ -39,13 +37,11 @@ class EngineLink:
         """Whether there is a process."""
         return self._process is not None
 
-    def open(self, volume: Volume, clip: str, segmenter: str, device: str, settings: Settings, heard: Heard) -> int:
-        """As `EngineProcess.open`; ``heard`` gets every answer."""
-        return self._asked(self._started().open(volume, clip, segmenter, device, settings), heard)
-
     def ask(self, request: Request, heard: Heard) -> int:
         """As `EngineProcess.send`; ``heard`` gets every answer, the last being the end."""
-        return self._asked(self._started().send(request), heard)
+        number = self._started().send(request)
+        self._heard[number] = heard
+        return number
 
     def cancel(self, number: int) -> None:
         """Asks the process to leave off, and hears no more of it."""
@@ -67,10 +63,6 @@ class EngineLink:
             self._process = EngineProcess(shutil.which("PythonSlicer") or sys.executable)
             self._timer.start()
         return self._process
-
-    def _asked(self, number: int, heard: Heard) -> int:
-        self._heard[number] = heard
-        return number
 
     def _poll(self) -> None:
         process: Any = self._process

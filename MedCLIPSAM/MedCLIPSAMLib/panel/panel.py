@@ -26,7 +26,7 @@ from .slice_preview import Look, SlicePreview
 from .volume_choice import OpenedVolume
 from .volume_run import Job, Listener, VolumeRun
 
-_LOGGED = 40  # columns that a row of progress may take
+_NAME_LENGTH = 40  # of a prompt in the status line
 
 
 class Panel:
@@ -40,9 +40,10 @@ class Panel:
         self.preview = SlicePreview(self.link, self._seen, self._preview_failed, self._clicked)
         self.history = History()
         self.run: VolumeRun | None = None
+        self._stored_rows: str | None = None  # of the table as it is, as JSON
         self._evidence: dict[str, SegmentEvidence] = {}  # by the title of the row, of this session only
         self._choices = Choices(ui, self._chosen)
-        self._table = PromptTable(ui, self._rows_changed, self._row_selected)
+        self._table = PromptTable(ui, self._rows_changed, self.refresh)
         self._plot = EvidencePlot(ui.plotLabel, self._go_to)
         self._menus = Menus(ui, self._table, self._nodes, self._guarded, self.tell)
         self._slices_observed = observe_slices(self._slice_moved)
@@ -81,9 +82,9 @@ class Panel:
         if parameters is not None:
             for name in ("axis", "window", "clip", "segmenter", "device"):
                 self._choices.show(name, getattr(parameters, name))
-            rows = Rows.from_json(parameters.rows)
-            if rows != self._table.rows:
-                self._table.show(rows)
+            if parameters.rows != self._stored_rows:
+                self._stored_rows = parameters.rows
+                self._table.show(Rows.from_json(parameters.rows))
         self.refresh()
 
     def close(self) -> None:
@@ -104,17 +105,13 @@ class Panel:
 
     def _chosen(self, parameter: str, value: str) -> None:
         if self.parameters is not None:
-            setattr(self.parameters, parameter, value)
             self.preview.clear()
-            self.refresh()
+            setattr(self.parameters, parameter, value)  # which `show` hears of
 
     def _rows_changed(self, rows: Rows) -> None:
         if self.parameters is not None:
-            self.parameters.rows = rows.to_json()
-        self.refresh()
-
-    def _row_selected(self) -> None:
-        self.refresh()
+            self._stored_rows = rows.to_json()
+            self.parameters.rows = self._stored_rows  # which `show` hears of
 
     # What can be done now
 
@@ -195,7 +192,7 @@ class Panel:
         target.accept(look.prompt, evidence, self.opened.chain)
         number = next(n for n, row in enumerate(self._table.rows.rows) if row.title == look.prompt.name)
         accepted = {*self._table.rows[number].accepted, evidence.index}
-        self._set_row(number, accepted=tuple(sorted(accepted)))
+        self._table.change(number, accepted=tuple(sorted(accepted)))
         self.tell(_("Slice {index} is accepted.").format(index=evidence.index))
         self.refresh()
 
@@ -224,7 +221,7 @@ class Panel:
     def _clicked(self, points: tuple[Point, ...]) -> None:
         if self._table.row is None:
             return
-        self._set_row(self._table.number, points=points)
+        self._table.change(self._table.number, points=points)
         if self.preview.look is not None:
             self.preview.ask(self._look(self.preview.look.index), keep_boxes=True)
         self.refresh()
@@ -279,7 +276,7 @@ class Panel:
         if run is not None and run.partial:
             found = run.partial
             run.keep_part()
-            self._set_row(run.job.row, outcome=Outcome(found, found, cancelled=True))
+            self._table.change(run.job.row, outcome=Outcome(found, found, cancelled=True))
             self.tell(_("Kept {count} slices.").format(count=found))
             self.refresh()
 
@@ -294,7 +291,7 @@ class Panel:
         step = progress.step
         self.ui.progressBar.value = round(100 * progress.fraction)
         text = _("{name}: {done} of {total} slices").format(
-            name=step.prompt[:_LOGGED], done=step.done, total=step.total
+            name=step.prompt[:_NAME_LENGTH], done=step.done, total=step.total
         )
         if left is not None:
             text += _(", about {seconds} s left").format(seconds=max(1, round(left)))
@@ -302,7 +299,7 @@ class Panel:
 
     def _finished(self, number: int, evidence: SegmentEvidence, segment_id: str) -> None:
         found = sum(part.found for part in evidence.slices)
-        self._set_row(number, outcome=Outcome(found, len(evidence.slices), evidence.taken_for != ""))
+        self._table.change(number, outcome=Outcome(found, len(evidence.slices), evidence.taken_for != ""))
         self._evidence[self._table.rows[number].title] = evidence
 
     def _ended(self, sentence: str | None) -> None:
@@ -320,14 +317,7 @@ class Panel:
         self.history.save(self.parameters.segmentation, self._table.rows)
 
     def _step(self, step: Callable[[Rows], Rows]) -> None:
-        rows = step(self._table.rows)
-        self._table.show(rows)
-        self._rows_changed(rows)
-
-    def _set_row(self, number: int, **values: Any) -> None:
-        rows = self._table.rows.with_row(number, self._table.rows[number].changed(**values))
-        self._table.show(rows)
-        self._rows_changed(rows)
+        self._table.change_rows(step(self._table.rows), self._table.number)
 
     # The engine's process
 
@@ -342,12 +332,9 @@ class Panel:
     def _engine_ended(self, sentence: str) -> None:
         self.opened.forget()
         self.preview.clear()
-        self._failed_with(sentence)
+        self._failed(sentence)
 
-    def _failed(self, failure: Any) -> None:
-        self._failed_with(failure.sentence)
-
-    def _failed_with(self, sentence: str) -> None:
+    def _failed(self, sentence: str) -> None:
         self._stop_run()
         self.tell(sentence)
         self.refresh()

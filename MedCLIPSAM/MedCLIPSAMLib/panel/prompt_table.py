@@ -78,10 +78,10 @@ class PromptTable:
             widget.connect(signal, self._details_edited)
         for button, call in (
             (ui.addButton, lambda: self._add(Row())),
-            (ui.duplicateButton, lambda: self._change_rows(self.rows.duplicated(self.number), self.number + 1)),
-            (ui.removeButton, lambda: self._change_rows(self.rows.removed(self.number), self.number - 1)),
-            (ui.upButton, lambda: self._change_rows(self.rows.moved(self.number, -1), self.number - 1)),
-            (ui.downButton, lambda: self._change_rows(self.rows.moved(self.number, 1), self.number + 1)),
+            (ui.duplicateButton, lambda: self.change_rows(self.rows.duplicated(self.number), self.number + 1)),
+            (ui.removeButton, lambda: self.change_rows(self.rows.removed(self.number), self.number - 1)),
+            (ui.upButton, lambda: self.change_rows(self.rows.moved(self.number, -1), self.number - 1)),
+            (ui.downButton, lambda: self.change_rows(self.rows.moved(self.number, 1), self.number + 1)),
         ):
             button.connect("clicked()", call)
 
@@ -97,7 +97,7 @@ class PromptTable:
 
     def add(self, rows: list[Row]) -> None:
         """Adds rows at the end, and selects the last."""
-        self._change_rows(self.rows.added(rows), len(self.rows) + len(rows) - 1)
+        self.change_rows(self.rows.added(rows), len(self.rows) + len(rows) - 1)
 
     def show(self, rows: Rows) -> None:
         """Shows rows without telling anybody; the selection stays where it can."""
@@ -112,6 +112,20 @@ class PromptTable:
             self._show_details()
         finally:
             self._showing = False
+
+    def change_rows(self, rows: Rows, select: int) -> None:
+        """Shows rows, selects one of them, and tells of it."""
+        self.show(rows)
+        if len(rows):
+            self._table.setCurrentCell(min(max(select, 0), len(rows) - 1), _TEXT)
+        self._changed(rows)
+
+    def change(self, number: int, **values: Any) -> None:
+        """Changes values of one row, and tells of it if they are others."""
+        rows = self.rows.with_row(number, self.rows[number].changed(**values))
+        if rows != self.rows:
+            self.show(rows)
+            self._changed(rows)
 
     def _show_row(self, place: int, row: Row) -> None:
         ticked = self._item(place, _ON)
@@ -155,29 +169,17 @@ class PromptTable:
         self.add([row])
         self._table.editItem(self._item(len(self.rows) - 1, _TEXT))
 
-    def _change_rows(self, rows: Rows, select: int) -> None:
-        self.show(rows)
-        if len(rows):
-            self._table.setCurrentCell(min(max(select, 0), len(rows) - 1), _TEXT)
-        self._changed(rows)
-
-    def _change(self, number: int, **values: Any) -> None:
-        rows = self.rows.with_row(number, self.rows[number].changed(**values))
-        if rows != self.rows:
-            self.show(rows)
-            self._changed(rows)
-
     def _edited(self, item: Any) -> None:
         if self._showing:
             return
         number = item.row()
         if item.column() == _TEXT:
-            self._change(number, text=item.text())
+            self.change(number, text=item.text())
         elif item.column() == _NAME:
             name = item.text().strip()
-            self._change(number, name="" if name == self.rows[number].text.strip() else name)
+            self.change(number, name="" if name == self.rows[number].text.strip() else name)
         elif item.column() == _ON:
-            self._change(number, on=item.checkState() == qt.Qt.Checked)
+            self.change(number, on=item.checkState() == qt.Qt.Checked)
 
     def _selection(self) -> None:
         if not self._showing:
@@ -192,13 +194,13 @@ class PromptTable:
         if column == _COLOUR:
             colour = qt.QColorDialog.getColor(qt.QColor.fromRgbF(*colour_of(self.rows, place)), self._table)
             if colour.isValid():
-                self._change(place, colour=(colour.redF(), colour.greenF(), colour.blueF()))
+                self.change(place, colour=(colour.redF(), colour.greenF(), colour.blueF()))
 
     def _details_edited(self) -> None:
         if self._showing or self.row is None:
             return
         ui, place = self._ui, self._ui.localizeComboBox.currentIndex
-        self._change(
+        self.change(
             self.number,
             wordings=_lines(ui.wordingsEdit),
             contrast=_lines(ui.contrastEdit),

@@ -85,7 +85,7 @@ class SlicePreview:
             self._link.cancel(self._number)
         self._waiting, self.look = None, look
         if keep_boxes and same and drawn is not None:
-            self._send(Edit(look.index, look.prompt, drawn, (), look.region))
+            self._send(Edit(look.index, look.prompt, drawn, look.region))
         else:
             self._send(Preview(look.index, look.prompt, True, look.region))
 
@@ -132,7 +132,7 @@ class SlicePreview:
         self._live.show()
         if self._waiting is not None:  # the user is still dragging: the boxes on the screen are newer
             boxes, self._waiting = self._waiting, None
-            self._send(Edit(evidence.index, look.prompt, boxes, (), look.region))
+            self._send(Edit(evidence.index, look.prompt, boxes, look.region))
         else:
             if not evidence.edited:
                 self._heat.show(*place, evidence.heat_map(), self._opacity)
@@ -147,4 +147,4 @@ class SlicePreview:
         if self._number is not None:
             self._waiting = boxes
         else:
-            self._send(Edit(look.index, look.prompt, boxes, (), look.region))
+            self._send(Edit(look.index, look.prompt, boxes, look.region))

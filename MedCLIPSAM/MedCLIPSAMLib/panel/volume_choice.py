@@ -9,7 +9,7 @@ from typing import Any
 from ..engine.errors import InputError
 from ..engine.settings import Settings
 from ..engine.volume import WINDOWS, SliceStack, Volume, Window
-from ..engine.worker.messages import Answer, Failure, Opened
+from ..engine.worker.messages import Answer, Failure, Open, Opened
 from ..scene.provenance import ModelUse
 from ..scene.results import Chain
 from ..scene.volumes import volume_from_node
@@ -59,11 +59,11 @@ class OpenedVolume:
         self.stack: SliceStack | None = None
         self.answer: Opened | None = None
 
-    def need(self, choice: VolumeChoice, failed: Callable[[Failure], None]) -> SliceStack:
+    def need(self, choice: VolumeChoice, failed: Callable[[str], None]) -> SliceStack:
         """Lets the engine open a choice, before all that is asked of it from now on.
 
         Args:
-            failed: told if it cannot; what was asked after it then fails, too.
+            failed: told a sentence if it cannot; what was asked after it then fails, too.
 
         Raises:
             InputError: the volume cannot be used.
@@ -94,9 +94,7 @@ class OpenedVolume:
         """Opens anew next time."""
         self._key = self.stack = self.answer = None
 
-    def _open(
-        self, volume: Volume, choice: VolumeChoice, settings: Settings, failed: Callable[[Failure], None]
-    ) -> None:
+    def _open(self, volume: Volume, choice: VolumeChoice, settings: Settings, failed: Callable[[str], None]) -> None:
         self.forget()
         stack = SliceStack(volume, settings.axis)
 
@@ -105,7 +103,7 @@ class OpenedVolume:
                 self.answer = answer
             elif isinstance(answer, Failure):
                 self.forget()
-                failed(answer)
+                failed(answer.sentence)
 
-        self._link.open(volume, choice.clip, choice.segmenter, choice.device, settings, heard)
+        self._link.ask(Open.of(volume, choice.clip, choice.segmenter, choice.device, settings), heard)
         self.stack = stack

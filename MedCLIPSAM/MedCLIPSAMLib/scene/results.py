@@ -29,8 +29,7 @@ class Chain:
     @classmethod
     def of(cls, session: Session) -> Chain:
         """That of a session of this process."""
-        models = {"clip": session.clip, "segmenter": session.segmenter}
-        return cls(tuple(ModelUse(role, model.name, model.checksum) for role, model in models.items()), session.choices)
+        return cls(tuple(ModelUse(*model) for model in session.models), session.choices)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,12 @@ def belongs_to(segmentation_node: Any, volume_node: Any) -> bool:
     return is_empty or segmentation_node.GetNodeReferenceID(role) == volume_node.GetID()
 
 
+def segmentation_for(volume_node: Any, chosen: Any = None) -> Any:
+    """The segmentation node ``chosen`` if it is of the volume or empty, else a new one on the volume's grid."""
+    usable = chosen is not None and belongs_to(chosen, volume_node)
+    return chosen if usable else create_segmentation(volume_node)
+
+
 def check_target(segmentation_node: Any, volume_node: Any) -> None:
     """Refuse a segmentation that no segment of a volume can be written into.
 

@@ -16,7 +16,7 @@ from ..evidence import Progress, SegmentEvidence, SliceEvidence, SliceSummary
 from ..prompt import Point, Prompt
 from ..region import Region
 from ..settings import Settings
-from ..volume import Frame, Modality, Window
+from ..volume import Frame, Modality, Volume, Window
 
 ANSWERS, ALIVE = "answers", "alive"  # files in the folder: what the engine says, and that it lives
 _LARGE = 8 << 20  # bytes of an array that is mapped instead of read
@@ -42,6 +42,12 @@ class Open:
     device: str
     settings: Settings
 
+    @classmethod
+    def of(cls, volume: Volume, clip: str, segmenter: str, device: str, settings: Settings) -> Open:
+        """The request for a volume."""
+        geometry = (volume.array, volume.ijk_to_ras, volume.modality, volume.name)
+        return cls(*geometry, clip, segmenter, device, settings)
+
 
 @dataclass(frozen=True)
 class Preview:
@@ -60,7 +66,6 @@ class Edit:
     index: int
     prompt: Prompt
     boxes: np.ndarray
-    points: tuple[tuple[float, float, bool], ...]
     region: Region | None = None
 
 
@@ -86,8 +91,7 @@ class Opened:
     """What was opened: number of slices, the window that the models are shown, and what provenance needs.
 
     Attributes:
-        models: (role, name, checksum) of each.
-        choices: see `Session.choices`.
+        models, choices: see `Session`.
     """
 
     slices: int

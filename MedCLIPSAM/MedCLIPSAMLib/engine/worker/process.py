@@ -20,8 +20,6 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..settings import Settings
-from ..volume import Volume
 from .messages import ALIVE, ANSWERS, Answer, Cancel, Drawn, Failure, Mailbox, Open, Progress, Request, StoredArray
 
 _LOG, _TEMPORARY = "log", "temporary"
@@ -94,13 +92,10 @@ class EngineProcess:
         """Whether an answer is awaited."""
         return bool(self._unanswered)
 
-    def open(self, volume: Volume, clip: str, segmenter: str, device: str, settings: Settings) -> int:
-        """As `send` of `Open`; the polls that follow copy the voxels, some at a time."""
-        geometry = (volume.ijk_to_ras, volume.modality, volume.name)
-        return self.send(Open(volume.array, *geometry, clip, segmenter, device, settings))
-
     def send(self, request: Request) -> int:
         """Asks for something, after all that was asked before; a cancellation is heard at once.
+
+        The voxels of `Open` are copied by the polls that follow, some at a time.
 
         Returns:
             The number of the request.

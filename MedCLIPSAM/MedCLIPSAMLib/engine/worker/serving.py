@@ -85,8 +85,8 @@ class Server:
             match request:
                 case Preview(index, prompt, quick):
                     return session.preview(index, prompt, unwanted, quick=quick)
-                case Edit(index, prompt, boxes, points):
-                    return session.edit(index, prompt, boxes, points)
+                case Edit(index, prompt, boxes):
+                    return session.edit(index, prompt, boxes)
                 case _:
                     return self._segment(session, number, request, unwanted)
         except Cancelled as error:
@@ -114,13 +114,7 @@ class Server:
             self._loaded = names, self._load(*names)
         volume = Volume(request.array, request.ijk_to_ras, request.modality, request.name)
         session = self._session = Session(volume, *self._loaded[1], request.settings)
-        models = {"clip": session.clip, "segmenter": session.segmenter}
-        return Opened(
-            len(session.stack),
-            session.window,
-            tuple((role, model.name, model.checksum) for role, model in models.items()),
-            session.choices,
-        )
+        return Opened(len(session.stack), session.window, session.models, session.choices)
 
     def _segment(
         self, session: Session, number: int, request: Segment, unwanted: Callable[[], bool]

@@ -1,0 +1,113 @@
+"""A person at the panel, for tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from Testing.host import application
+
+from ..samples import abdomen_slice
+
+MODULE = Path(__file__).parents[2] / "MedCLIPSAM" / "MedCLIPSAM.py"
+TEXT, NAME, STATE = 2, 3, 4  # columns of the prompt table
+
+
+class Desk:
+    """A person at the panel: slice views, a volume, and hands on the widgets."""
+
+    def __init__(self, app: Any) -> None:
+        import slicer
+
+        self.app, self.longest = app, 0.0
+        slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(slicer.mrmlScene)
+        self.views = []
+        for name, orientation in (("Red", "Axial"), ("Green", "Coronal"), ("Yellow", "Sagittal")):
+            view = slicer.vtkMRMLSliceNode()
+            view.SetLayoutName(name)
+            view = slicer.mrmlScene.AddNode(view)
+            view.SetOrientation(orientation)
+            view.SetMappedInLayout(True)
+            composite = slicer.vtkMRMLSliceCompositeNode()
+            composite.SetLayoutName(name)
+            self.views += [view, slicer.mrmlScene.AddNode(composite)]
+        self.volume = ct()
+        self.open()
+
+    def open(self) -> None:
+        application.load_module(MODULE)
+        self.widget = application.select_module("MedCLIPSAM")
+        self.ui = self.widget.ui
+
+    @property
+    def panel(self) -> Any:
+        return self.widget.panel
+
+    @property
+    def parameters(self) -> Any:
+        return self.widget._parameters
+
+    def type(self, row: int, text: str) -> None:
+        while self.ui.promptTable.rowCount <= row:
+            self.ui.addButton.click()
+        self.ui.promptTable.item(row, TEXT).setText(text)
+        self.ui.promptTable.setCurrentCell(row, TEXT)
+
+    def state(self, row: int) -> str:
+        return self.ui.promptTable.item(row, STATE).text()
+
+    def look_at(self, index: int) -> None:
+        from MedCLIPSAMLib.engine.volume import SliceStack
+        from MedCLIPSAMLib.scene.slice_views import jump_to_slice
+        from MedCLIPSAMLib.scene.volumes import volume_from_node
+
+        jump_to_slice(SliceStack(volume_from_node(self.volume)), self.volume, index)
+
+    def wait(self, until: Callable[[], Any], seconds: float = 120) -> None:
+        last, end = time.perf_counter(), time.monotonic() + seconds
+        while not until():
+            self.app.processEvents()
+            now = time.perf_counter()
+            self.longest, last = max(self.longest, now - last), now
+            assert time.monotonic() < end, (self.ui.statusLabel.text, self.ui.previewLabel.text)
+            time.sleep(0.002)
+
+    def preview(self) -> Any:
+        self.ui.previewButton.click()
+        self.wait(lambda: not self.panel.preview.busy)
+        return self.panel.preview.evidence
+
+    def segment(self) -> None:
+        self.ui.segmentButton.click()
+        self.wait(lambda: not self.panel.run.running)
+
+    def voxels(self, row: int) -> np.ndarray:
+        """(K, J, I) bool of the segment that has the name of a row."""
+        from MedCLIPSAMLib.scene.segments import read_segment
+
+        segmentation = self.parameters.segmentation.GetSegmentation()
+        segment_id = segmentation.GetSegmentIdBySegmentName(self.ui.promptTable.item(row, NAME).text())
+        return read_segment(self.parameters.segmentation, self.volume, segment_id)
+
+    @property
+    def segments(self) -> int:
+        node = self.parameters.segmentation
+        return 0 if node is None else node.GetSegmentation().GetNumberOfSegments()
+
+    def nodes(self, name: str) -> list[Any]:
+        import slicer
+
+        return slicer.util.getNodesByClass(name)
+
+
+def ct() -> Any:
+    """A node with six slices of a real CT: four with the liver, then two of air."""
+    import slicer
+
+    plane = abdomen_slice()
+    array = np.stack([plane] * 4 + [np.full_like(plane, -1000)] * 2)
+    return slicer.util.addVolumeFromArray(array, np.diag([-3.0, -3, 3, 1]), "CT")
