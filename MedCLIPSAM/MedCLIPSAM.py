@@ -99,7 +99,10 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/MedCLIPSAM.ui"))
         self.layout.addWidget(uiWidget)
         self.ui = slicer.util.childWidgetVariables(uiWidget)
+        selector = self.ui.parameterSetSelector
+        selector.addAttribute("vtkMRMLScriptedModuleNode", "ModuleName", self.moduleName)
         uiWidget.setMRMLScene(slicer.mrmlScene)
+        selector.connect("currentNodeChanged(vtkMRMLNode*)", self.onParameterSetChanged)
         self.logic = MedCLIPSAMLogic()
         self.ui.installButton.connect("clicked()", self.onInstall)
         scene = slicer.mrmlScene
@@ -141,11 +144,18 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel.nodeRemoved(node)
 
     def initializeParameterNode(self) -> None:
-        """Use the scene's parameter node, with the first volume chosen if none is."""
-        self.setParameterNode(self.logic.getParameterNode())
+        """Use the parameter set of the scene, with the first volume chosen if none is."""
+        parameters = self.logic.getParameterNode()
+        self.ui.parameterSetSelector.setCurrentNode(parameters.parameterNode)
+        if self._parameters is None:  # it was chosen there already
+            self.setParameterNode(parameters)
         firstVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
         if self._parameters.volume is None and firstVolume is not None:
             self._parameters.volume = firstVolume
+
+    def onParameterSetChanged(self, node: Any) -> None:
+        """The user chose another parameter set, or removed the last one."""
+        self.setParameterNode(None if node is None else MedCLIPSAMParameterNode(node))  # pyright: ignore[reportCallIssue]
 
     def setParameterNode(self, parameters: Any) -> None:
         """Connect the panel to a parameter node, or to none."""
@@ -215,7 +225,7 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
         self._removalObserver: Any = None
 
     def getParameterNode(self) -> Any:
-        """The scene's parameter node, wrapped."""
+        """The scene's own parameter set, wrapped; users may make others beside it."""
         return MedCLIPSAMParameterNode(super().getParameterNode())  # pyright: ignore[reportCallIssue]
 
     def missingPackages(self) -> list[str]:

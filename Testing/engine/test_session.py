@@ -160,6 +160,27 @@ def test_the_heat_map_is_for_the_eye_whatever_the_unit_of_the_saliency(scene):
     assert not flat.heat_map().any()
 
 
+class TimidSegmenter(GreySegmenter):
+    """Draws the lower half of what is in a box, and is not sure of it."""
+
+    def decode(self, embedding: Any, boxes: Any = None, *others: Any, **named: Any) -> Any:
+        drawn = super().decode(embedding, boxes, *others, **named)
+        rows = np.arange(drawn.masks.shape[2])[None, None, :, None]
+        middle = (boxes[:, 1] + boxes[:, 3])[:, None, None, None] / 2
+        drawn.masks *= np.asarray(rows > np.asarray(middle))
+        drawn.scores[:] = 0.2
+        return drawn
+
+
+def test_in_a_drawn_box_the_saliency_counts_if_it_fills_it(scene):
+    volume, left, _ = scene
+    chain = session(volume, segmenter=TimidSegmenter())
+    box = np.array([[20, 30, 39, 59]])
+    assert dice(chain.edit(10, BRIGHT, boxes=box).mask, left[10]) > 0.95
+    other = chain.edit(10, Prompt("mid", ("mid",)), boxes=box).mask
+    assert 0.5 < dice(other, left[10]) < 0.8, "the person knows better than a saliency that is elsewhere"
+
+
 def test_preview_and_edit(scene):
     volume, left, right = scene
     segmenter = GreySegmenter()

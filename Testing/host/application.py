@@ -27,6 +27,7 @@ from .mrml_widgets import qMRMLWidget  # noqa: E402
 
 GENUINE = "MEDCLIPSAM_SLICER_PYTHON"  # environment variable: a folder with Slicer's own Python files, used before ours
 _OURS = Path(__file__).parent / "python"
+_core: Any = None
 
 
 @native
@@ -149,12 +150,13 @@ def start() -> qSlicerApplication:
     genuine = os.environ.get(GENUINE)
     # Only now: the package imports everything on its path when it is imported itself.
     slicer.__path__[:0] = [genuine, str(_OURS)] if genuine else [str(_OURS)]
-    core = SlicerApp()
-    slicer.app, slicer.mrmlScene, slicer.selfTests = application, core.scene, {}
+    global _core
+    _core = SlicerApp()
+    slicer.app, slicer.mrmlScene, slicer.selfTests = application, _core.scene, {}
     slicer.modules = ModuleType("slicer.modules")
     slicer.moduleNames = SimpleNamespace()
     for name in ("segmentations", "terminologies", "volumes", "markups"):
-        logic = getattr(core, f"{name}_logic")
+        logic = getattr(_core, f"{name}_logic")
         setattr(slicer.modules, name, _Loadable(getattr(logic, "_logic", logic)))
     slicer.util.mainWindow = lambda: None
     slicer.util.modulePath = lambda name: getattr(slicer.modules, name.lower()).path
@@ -171,6 +173,11 @@ def load_module(path: Path) -> qSlicerScriptedLoadableModule:
     setattr(slicer.modules, f"{path.stem}Instance", getattr(sys.modules[path.stem], path.stem)(module))
     slicer.app.moduleManager().moduleLoaded.emit(path.stem)
     return module
+
+
+def core() -> Any:
+    """The application without its window: logics, and views that can be drawn."""
+    return _core
 
 
 _selected: list[Any] = []

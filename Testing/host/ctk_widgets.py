@@ -57,8 +57,7 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
     collapsed = QtCore.Property(bool, isCollapsed, setCollapsed)
 
     def sizeHint(self) -> QtCore.QSize:
-        inner = QtWidgets.QWidget.layout(self)
-        size = QtCore.QSize(0, _HEADER) if inner is None or self._collapsed else inner.sizeHint()
+        size = QtCore.QSize(0, _HEADER) if self._collapsed else QtWidgets.QWidget.sizeHint(self)
         title = self.fontMetrics().horizontalAdvance(self.text) + 40
         return size.expandedTo(QtCore.QSize(title, _HEADER))
 

@@ -147,6 +147,7 @@ class qMRMLNodeComboBox(_OfScene, QtWidgets.QWidget):
         if self._scene is None:
             self._wanted = node
         else:
+            self._fill()  # a node may have changed so that it is accepted now
             self._choose(node if node in self._nodes else None)
 
     def setCurrentNodeID(self, node_id: str) -> None:
@@ -158,6 +159,8 @@ class qMRMLNodeComboBox(_OfScene, QtWidgets.QWidget):
         return len(self._nodes)
 
     def addAttribute(self, node_type: str, attribute: str, value: str | None = None) -> None:
+        if node_type not in self._types:
+            raise ValueError(f"addAttribute has no effect before {node_type} is one of nodeTypes")
         self._attributes.append((node_type, attribute, value))
         self._fill()
 
@@ -165,7 +168,13 @@ class qMRMLNodeComboBox(_OfScene, QtWidgets.QWidget):
         """As if the user chose "Create new" in the list."""
         cls = node_type or self._types[0]
         name = self._scene.GenerateUniqueName(self._texts["baseName"] or cls[len("vtkMRML") : -len("Node")])
-        node = self._scene.AddNewNodeByClass(cls, name)
+        node = self._scene.CreateNodeByClass(cls)
+        node.UnRegister(None)
+        node.SetName(name)
+        for owner, attribute, value in self._attributes:
+            if owner == cls:
+                node.SetAttribute(attribute, value)
+        self._scene.AddNode(node)
         if self._flags["selectNodeUponCreation"]:
             self.setCurrentNode(node)
         self.nodeAddedByUser.emit(node)

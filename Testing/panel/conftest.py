@@ -9,7 +9,7 @@ import pytest
 
 from Testing.host import application, connections
 
-from .desk import Desk
+from .desk import Desk, ct, slice_views
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +36,8 @@ def clean(app: Any) -> Iterator[None]:
 def desk(app) -> Iterator[Desk]:
     import slicer
 
-    made = Desk(app)
-    yield made
+    views = slice_views()
+    yield Desk(app, ct())
     application.unload_modules()
-    for view in made.views:  # closing the scene leaves them
+    for view in views:  # closing the scene leaves them
         slicer.mrmlScene.RemoveNode(view)

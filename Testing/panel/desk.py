@@ -18,24 +18,10 @@ TEXT, NAME, STATE = 2, 3, 4  # columns of the prompt table
 
 
 class Desk:
-    """A person at the panel: slice views, a volume, and hands on the widgets."""
+    """A person at the panel: a volume, and hands on the widgets."""
 
-    def __init__(self, app: Any) -> None:
-        import slicer
-
-        self.app, self.longest = app, 0.0
-        slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(slicer.mrmlScene)
-        self.views = []
-        for name, orientation in (("Red", "Axial"), ("Green", "Coronal"), ("Yellow", "Sagittal")):
-            view = slicer.vtkMRMLSliceNode()
-            view.SetLayoutName(name)
-            view = slicer.mrmlScene.AddNode(view)
-            view.SetOrientation(orientation)
-            view.SetMappedInLayout(True)
-            composite = slicer.vtkMRMLSliceCompositeNode()
-            composite.SetLayoutName(name)
-            self.views += [view, slicer.mrmlScene.AddNode(composite)]
-        self.volume = ct()
+    def __init__(self, app: Any, volume: Any) -> None:
+        self.app, self.volume, self.longest = app, volume, 0.0
         self.open()
 
     def open(self) -> None:
@@ -102,6 +88,24 @@ class Desk:
         import slicer
 
         return slicer.util.getNodesByClass(name)
+
+
+def slice_views() -> list[Any]:
+    """The nodes of three slice views, which nothing draws."""
+    import slicer
+
+    slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(slicer.mrmlScene)
+    nodes = []
+    for name, orientation in (("Red", "Axial"), ("Green", "Coronal"), ("Yellow", "Sagittal")):
+        view = slicer.vtkMRMLSliceNode()
+        view.SetLayoutName(name)
+        view = slicer.mrmlScene.AddNode(view)
+        view.SetOrientation(orientation)
+        view.SetMappedInLayout(True)
+        composite = slicer.vtkMRMLSliceCompositeNode()
+        composite.SetLayoutName(name)
+        nodes += [view, slicer.mrmlScene.AddNode(composite)]
+    return nodes
 
 
 def ct() -> Any:

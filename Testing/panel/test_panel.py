@@ -211,3 +211,65 @@ def test_another_volume_gets_a_segmentation_of_its_own(desk):
     assert desk.state(0) == "found on 2 of 2 slices"
     assert desk.parameters.segmentation.GetName() == "later segmentation"
     assert first.GetSegmentation().GetNumberOfSegments() == 1
+
+
+def test_parameter_sets_are_worked_on_in_turn(desk):
+    desk.type(0, "liver")
+    selector = desk.ui.parameterSetSelector
+    first, second = selector.currentNode(), selector.addNode()
+    assert desk.parameters.parameterNode is second
+    assert desk.ui.promptTable.rowCount == 0
+    desk.ui.volumeSelector.setCurrentNode(desk.volume)
+    desk.type(0, "spleen")
+    desk.ui.axisComboBox.currentIndex = 2
+    selector.setCurrentNode(first)
+    assert desk.ui.promptTable.item(0, TEXT).text() == "liver"
+    assert desk.ui.axisComboBox.currentText == "as acquired"
+    desk.segment()
+    selector.setCurrentNode(second)
+    assert (desk.ui.promptTable.item(0, TEXT).text(), desk.state(0)) == ("spleen", "not run")
+    assert desk.ui.axisComboBox.currentText == "coronal"
+
+
+def test_the_last_parameter_set_is_removed(desk):
+    import slicer
+
+    desk.type(0, "liver")
+    slicer.mrmlScene.RemoveNode(desk.ui.parameterSetSelector.currentNode())
+    assert desk.parameters is None
+    assert not desk.ui.segmentButton.enabled
+    desk.ui.parameterSetSelector.addNode()
+    assert desk.ui.promptTable.rowCount == 0
+    assert desk.ui.inputsCollapsibleButton.enabled
+
+
+def test_the_fields_for_slices_know_the_volume(desk):
+    desk.type(0, "liver")
+    desk.ui.wholeVolumeCheckBox.checked = False
+    assert (desk.ui.firstSpinBox.value, desk.ui.lastSpinBox.value) == (0, 5)
+    desk.ui.firstSpinBox.value, desk.ui.lastSpinBox.value = 2, 99
+    assert desk.ui.lastSpinBox.value == 5
+    desk.ui.axisComboBox.currentIndex = 2
+    assert desk.ui.lastSpinBox.maximum > 5
+    desk.ui.axisComboBox.currentIndex = 0
+    desk.segment()
+    assert desk.state(0) == "found on 2 of 4 slices"
+
+
+def test_a_colour_is_that_of_the_segment(desk, monkeypatch):
+    import qt  # pyright: ignore[reportMissingImports]
+
+    def chosen(colour: tuple[float, float, float]) -> None:
+        monkeypatch.setattr(qt.QColorDialog, "getColor", lambda *_: qt.QColor.fromRgbF(*colour))
+        desk.ui.promptTable.cellDoubleClicked.emit(0, 1)
+
+    desk.type(0, "some liver")
+    chosen((1.0, 0.0, 1.0))
+    desk.segment()
+    segment = desk.parameters.segmentation.GetSegmentation().GetNthSegment(0)
+    assert segment.GetColor() == (1.0, 0.0, 1.0)
+    chosen((0.0, 1.0, 0.0))
+    assert segment.GetColor() == (0.0, 1.0, 0.0)
+    segment.SetColor(0.0, 0.0, 1.0)
+    desk.segment()
+    assert segment.GetColor() == (0.0, 0.0, 1.0), "a run leaves what the user changed in the segments table"

@@ -114,7 +114,7 @@ def test_warm_places_stand_out_on_their_slice_only(tmp_path: Path):
         views.append(view)
         return picture(view)
 
-    picture = render._picture
+    picture = render.picture
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(render, "_picture", with_heat)
         render.render_slices(node, segmentation, "axial", [4, 5], tmp_path / "heat.png", size=SIZE)

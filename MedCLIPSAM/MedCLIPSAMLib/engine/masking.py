@@ -22,6 +22,7 @@ _INSIDE = 0.5  # a pixel belongs to the structure above this probability
 _MERGED_INSIDE = 0.45  # saliency fades towards the edge of what it shows
 _SAMPLED_POINTS = 5  # per component, where the prompt shows points instead of a box
 _PINHOLE = 0.02  # of the area of a mask: a smaller hole in it is a vessel or noise
+_AGREES = 0.5  # share of a person's boxes that the saliency in them must span to count; a wrong text spans less
 _HEAT_ERROR = 0.15  # best of 0.15 to 0.25 on a CT and a T1 head: 1 - the score at which both answers count the same
 
 
@@ -99,7 +100,7 @@ class Masker:
         if len(boxes):
             sampled = None if prompt.visual == "box" else _sampled(coarse, boxes)
             probability, scores = self._run(index, None if prompt.visual == "points" else boxes, sampled, None)
-            mask = probability > _INSIDE if heat is None else without_pinholes(merge(probability, scores, heat))
+            mask = _decided(probability, scores, heat)
         mask, scores = self._corrected(index, boxes, clicks, mask, scores)
         return self._viewer.within(index, mask), scores
 
@@ -109,18 +110,27 @@ class Masker:
         boxes: np.ndarray,
         points: Sequence[tuple[float, float, bool]],
         before: tuple[np.ndarray, np.ndarray] | None = None,
+        heat: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """The mask for boxes and points (x, y, positive) as a person gave them.
 
         Args:
             before: mask and scores that stay if they agree with the points; None for boxes that are new.
+            heat: as of `mask`; it counts inside of the boxes, and only if it fills them: a person may well have drawn
+                them because it is wrong.
         """
         clicks = _Clicks(
             np.array([point[:2] for point in points], float).reshape(-1, 2),
             np.array([point[2] for point in points], bool),
         )
-        answer = self._corrected(index, boxes, clicks, *before) if before else self._with_clicks(index, boxes, clicks)
-        return self._viewer.within(index, answer[0]), answer[1]
+        if before is None:
+            before = np.zeros(self._viewer.stack.array.shape[1:], bool), np.zeros(0)
+            if len(boxes):
+                probability, scores = self._run(index, boxes, None, None)
+                trusted = None if heat is None else _within_boxes(heat, boxes)
+                before = _decided(probability, scores, trusted), scores
+        mask, scores = self._corrected(index, boxes, clicks, *before)
+        return self._viewer.within(index, mask), scores
 
     def _corrected(
         self, index: int, boxes: np.ndarray, clicks: _Clicks, mask: np.ndarray, scores: np.ndarray
@@ -160,6 +170,23 @@ class Masker:
             one = restored[0] if self._voting is None else combine(np.stack(restored), scores, self._voting)
             union = np.maximum(union, one)
         return union, made.scores.max(1)
+
+
+def _decided(probability: np.ndarray, scores: np.ndarray, heat: np.ndarray | None) -> np.ndarray:
+    """(H, W) bool by the segmenter alone, or together with the saliency."""
+    return probability > _INSIDE if heat is None else without_pinholes(merge(probability, scores, heat))
+
+
+def _within_boxes(heat: np.ndarray, boxes: np.ndarray) -> np.ndarray | None:
+    """(H, W) saliency with zeros outside of (B, 4) boxes; None if it does not fill them."""
+    inside = np.zeros(heat.shape, bool)
+    spanned = 0
+    for box in boxes:
+        x0, y0, x1, y1 = np.clip(np.rint(box), 0, [*heat.shape[::-1]] * 2).astype(int)
+        inside[y0:y1, x0:x1] = True
+        rows, columns = np.nonzero(heat[y0:y1, x0:x1] > _INSIDE)
+        spanned += (np.ptp(rows) + 1) * (np.ptp(columns) + 1) if len(rows) else 0
+    return heat * inside if spanned >= _AGREES * inside.sum() else None
 
 
 def merge(probability: np.ndarray, scores: np.ndarray, heat: np.ndarray) -> np.ndarray:

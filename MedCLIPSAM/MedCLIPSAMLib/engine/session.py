@@ -187,7 +187,8 @@ class Session:
         own = [(x, y, side) for given, side in sides for slice_, y, x in given if round(slice_) == index]
         kept = (looked.mask, looked.segmenter_scores) if np.array_equal(chosen, looked.boxes) else None
         with timed(seconds, "mask"):
-            mask, scores = self._masker.decode(index, chosen, [*own, *points], kept)
+            heat = None if self._locator.stretched else self._locator.heat(index, looked.saliency, prompt)
+            mask, scores = self._masker.decode(index, chosen, [*own, *points], kept, heat)
         evidence = replace(
             looked,
             boxes=chosen,

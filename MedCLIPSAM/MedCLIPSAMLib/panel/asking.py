@@ -15,6 +15,7 @@ from ..scene.region import region_of
 from ..scene.results import Target
 from ..scene.segments import check_target, segmentation_for
 from ..scene.slice_views import shown_slice
+from ..scene.volumes import volume_from_node
 from .rows import Colour, Row
 from .slice_preview import Look
 from .volume_choice import OpenedVolume, VolumeChoice
@@ -44,6 +45,14 @@ class Asking:
             raise InputError("No volume is chosen; choose one that is loaded.")
         choice = VolumeChoice(chosen.volume, chosen.axis, chosen.window, chosen.clip, chosen.segmenter, chosen.device)
         return self.opened.need(choice, self.failed)
+
+    def slice_count(self) -> int:
+        """Of the chosen volume, without opening it.
+
+        Raises:
+            InputError: the volume cannot be used.
+        """
+        return len(SliceStack(volume_from_node(self.parameters.volume), self.parameters.axis))
 
     def look(self, row: Row, colour: Colour, index: int | None) -> Look:
         """A preview of slice ``index``, or of the one in view.

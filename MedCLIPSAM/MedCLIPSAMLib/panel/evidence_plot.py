@@ -24,33 +24,15 @@ class EvidencePlot(qt.QObject):
         qt.QObject.__init__(self, label)
         self._label, self._clicked = label, clicked
         self._slices: Sequence[SliceSummary] = ()
+        self._colour = (0.0, 0.0, 0.0)
+        label.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Fixed)  # a picture must not keep the panel wide
         label.installEventFilter(self)
 
     def show(self, slices: Sequence[SliceSummary], colour: tuple[float, float, float]) -> None:
         """Draws the evidence of a run over at least one slice."""
-        self._slices = slices
+        self._slices, self._colour = slices, colour
         self._label.visible = True
-        width = max(120, int(self._label.width))
-        picture = qt.QPixmap(width, _HEIGHT)
-        palette = self._label.palette
-        picture.fill(palette.color(qt.QPalette.Base))
-        painter = qt.QPainter()
-        painter.begin(picture)
-        step = (width - 2 * _MARGIN) / len(slices)
-        inner = _HEIGHT - 2 * _MARGIN
-        found, other = qt.QColor.fromRgbF(*colour), palette.color(qt.QPalette.Mid)
-        for place, part in enumerate(slices):
-            height = max(1, round(part.score * inner))
-            left = _MARGIN + int(place * step)
-            bar = qt.QRect(
-                left, _HEIGHT - _MARGIN - height, max(1, int((place + 1) * step) - int(place * step)), height
-            )
-            painter.fillRect(bar, found if part.found else other)
-        painter.setPen(palette.color(qt.QPalette.Text))
-        line = _HEIGHT - _MARGIN - round(HIGH * inner)
-        painter.drawLine(_MARGIN, line, width - _MARGIN, line)
-        painter.end()
-        self._label.setPixmap(picture)
+        self._draw()
 
     def clear(self) -> None:
         """Shows nothing."""
@@ -59,10 +41,39 @@ class EvidencePlot(qt.QObject):
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Qt asks it before the label."""
-        if event.type() == qt.QEvent.MouseButtonPress and self._slices:
-            place = int(
-                (event.pos().x() - _MARGIN) / (max(1, int(self._label.width)) - 2 * _MARGIN) * len(self._slices)
-            )
-            self._clicked(self._slices[min(max(place, 0), len(self._slices) - 1)].index)
+        if not self._slices:
+            return False
+        if event.type() == qt.QEvent.MouseButtonPress:
+            share = (event.pos().x() - _MARGIN) / (max(1, int(self._label.width)) - 2 * _MARGIN)
+            place = min(max(int(share * len(self._slices)), 0), len(self._slices) - 1)
+            self._clicked(self._slices[place].index)
             return True
+        if event.type() in (qt.QEvent.Resize, qt.QEvent.PaletteChange):
+            self._draw()
         return False
+
+    def _draw(self) -> None:
+        slices = self._slices
+        width = max(120, int(self._label.width))
+        picture = qt.QPixmap(width, _HEIGHT)
+        palette = self._label.palette
+        picture.fill(palette.color(qt.QPalette.Base))
+        painter = qt.QPainter()
+        painter.begin(picture)
+        step = (width - 2 * _MARGIN) / len(slices)
+        inner = _HEIGHT - 2 * _MARGIN
+        found, other = qt.QColor.fromRgbF(*self._colour), palette.color(qt.QPalette.Mid)
+        for place, part in enumerate(slices):
+            height = max(1, round(part.score * inner))
+            left = _MARGIN + int(place * step)
+            bar = qt.QRect(
+                left, _HEIGHT - _MARGIN - height, max(1, int((place + 1) * step) - int(place * step)), height
+            )
+            painter.fillRect(bar, found if part.found else other)
+            # Some segments are as light as the background.
+            painter.fillRect(qt.QRect(bar.left(), bar.top(), bar.width(), 1), palette.color(qt.QPalette.Text))
+        painter.setPen(qt.QPen(palette.color(qt.QPalette.Text), 1, qt.Qt.DashLine))
+        line = _HEIGHT - _MARGIN - round(HIGH * inner)
+        painter.drawLine(_MARGIN, line, width - _MARGIN, line)
+        painter.end()
+        self._label.setPixmap(picture)

@@ -12,7 +12,9 @@ from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 from ..engine.errors import InputError, MedCLIPSAMError
 from ..engine.evidence import SegmentEvidence, SliceEvidence
 from ..engine.prompt import Point
+from ..engine.resources import resource
 from ..scene.run import RunProgress
+from ..scene.segments import colour_segment
 from ..scene.slice_views import jump_to_slice, observe_slices, shown_slice
 from .asking import Asking
 from .choices import Choices
@@ -21,11 +23,22 @@ from .history import History
 from .link import EngineLink
 from .menus import Menus
 from .prompt_table import PromptTable, colour_of
-from .rows import Outcome, Rows
+from .rows import Colour, Outcome, Row, Rows
 from .slice_preview import Look, SlicePreview
 from .volume_choice import OpenedVolume
 from .volume_run import Job, Listener, VolumeRun
 
+_ICONS = {
+    "addButton": "Add",
+    "duplicateButton": "Copy",
+    "removeButton": "Remove",
+    "upButton": "Up",
+    "downButton": "Down",
+    "positiveButton": "PositivePoint",
+    "negativeButton": "NegativePoint",
+    "undoButton": "Undo",
+    "redoButton": "Redo",
+}
 _NAME_LENGTH = 40  # of a prompt in the status line
 
 
@@ -43,7 +56,7 @@ class Panel:
         self._stored_rows: str | None = None  # of the table as it is, as JSON
         self._evidence: dict[str, SegmentEvidence] = {}  # by the title of the row, of this session only
         self._choices = Choices(ui, self._chosen)
-        self._table = PromptTable(ui, self._rows_changed, self.refresh)
+        self._table = PromptTable(ui, self._rows_changed, self.refresh, self._coloured)
         self._plot = EvidencePlot(ui.plotLabel, self._go_to)
         self._menus = Menus(ui, self._table, self._nodes, self._guarded, self.tell)
         self._slices_observed = observe_slices(self._slice_moved)
@@ -69,6 +82,8 @@ class Panel:
             self._shortcut("Ctrl+Shift+Return", ui.segmentButton),
             self._shortcut("Esc", ui.cancelButton),
         ]
+        for name, file in _ICONS.items():
+            getattr(ui, name).icon = qt.QIcon(str(resource(f"Icons/{file}.svg")))
         ui.progressBar.visible = False
         self.refresh()
 
@@ -85,6 +100,8 @@ class Panel:
             if parameters.rows != self._stored_rows:
                 self._stored_rows = parameters.rows
                 self._table.show(Rows.from_json(parameters.rows))
+            if not parameters.wholeVolume:
+                self._guarded(self._limit_slices)()
         self.refresh()
 
     def close(self) -> None:
@@ -113,6 +130,16 @@ class Panel:
             self._stored_rows = rows.to_json()
             self.parameters.rows = self._stored_rows  # which `show` hears of
 
+    def _limit_slices(self) -> None:
+        """The fields take no slice that the volume does not have."""
+        if self.parameters.volume is not None:
+            last = self._asking().slice_count() - 1
+            self.ui.firstSpinBox.maximum = self.ui.lastSpinBox.maximum = last
+
+    def _coloured(self, row: Row, colour: Colour) -> None:
+        if self.parameters is not None and self.parameters.segmentation is not None:
+            colour_segment(self.parameters.segmentation, row.title, colour)
+
     # What can be done now
 
     def refresh(self) -> None:
@@ -124,8 +151,8 @@ class Panel:
         row = self._table.row
         for section in (ui.inputsCollapsibleButton, ui.promptsCollapsibleButton):
             section.enabled = parameters is not None and not running
-        for name in ("firstSpinBox", "lastSpinBox"):
-            getattr(ui, name).enabled = parameters is not None and not parameters.wholeVolume
+        for name in ("firstSpinBox", "toLabel", "lastSpinBox"):
+            getattr(ui, name).visible = parameters is not None and not parameters.wholeVolume
         ui.previewButton.enabled = has_volume and row is not None and not running
         shown = self.preview.evidence is not None and not running
         for button in (ui.acceptButton, ui.positiveButton, ui.negativeButton, ui.hideButton):
@@ -189,7 +216,7 @@ class Panel:
             raise InputError("There is no preview to accept; preview a slice first.")
         target = self._asking().target()
         self._before_writing()
-        target.accept(look.prompt, evidence, self.opened.chain)
+        target.accept(look.prompt, evidence, self.opened.chain, look.colour)
         number = next(n for n, row in enumerate(self._table.rows.rows) if row.title == look.prompt.name)
         accepted = {*self._table.rows[number].accepted, evidence.index}
         self._table.change(number, accepted=tuple(sorted(accepted)))
@@ -246,7 +273,7 @@ class Panel:
         chosen = [(number, asking.in_world(prompt)) for number, prompt in rows.switched_on()]
         slices, region = asking.slices()
         target = asking.target()
-        self.preview.clear()
+        self.hide_preview()
         jobs = [Job(number, prompt, colour_of(rows, number), rows[number].accepted) for number, prompt in chosen]
         listener = Listener(self._before_writing, self._progressed, self._finished, self._ended)
         self.run = VolumeRun(self.link, target, jobs, slices, region, lambda: self.opened.chain, listener)

@@ -14,7 +14,7 @@ from ..scene.terminology import find_term
 from .rows import Colour, Outcome, Row, Rows
 
 _ON, _COLOUR, _TEXT, _NAME, _STATE = range(5)
-_WIDTHS = {_ON: 24, _COLOUR: 24, _TEXT: 130, _NAME: 70}
+_WIDTHS = {_ON: 24, _COLOUR: 24, _NAME: 70, _STATE: 104}  # the text has the rest
 # For what has no colour in the terminology; told apart by people who do not see red and green apart, too.
 _PALETTE: tuple[Colour, ...] = ((0.90, 0.62, 0.0), (0.34, 0.71, 0.91), (0.0, 0.62, 0.45), (0.80, 0.47, 0.65))
 
@@ -49,17 +49,26 @@ class PromptTable:
         ui: the widgets of the panel.
         changed: told the new rows.
         selected: told that another row is selected.
+        coloured: told a row whose colour the user chose, and the colour.
     """
 
-    def __init__(self, ui: Any, changed: Callable[[Rows], None], selected: Callable[[], None]) -> None:
-        self._ui, self._changed, self._selected = ui, changed, selected
+    def __init__(
+        self,
+        ui: Any,
+        changed: Callable[[Rows], None],
+        selected: Callable[[], None],
+        coloured: Callable[[Row, Colour], None],
+    ) -> None:
+        self._ui, self._changed, self._selected, self._coloured = ui, changed, selected, coloured
         self._table = ui.promptTable
         self._showing = False
         self.rows = Rows()
         self._table.setColumnCount(5)
         self._table.setHorizontalHeaderLabels(["", "", _("Prompt"), _("Name"), _("State")])
         self._table.verticalHeader().setVisible(False)
-        self._table.horizontalHeader().setStretchLastSection(True)
+        header = self._table.horizontalHeader()
+        header.setMinimumSectionSize(min(_WIDTHS.values()))
+        header.setSectionResizeMode(_TEXT, qt.QHeaderView.Stretch)
         for column, width in _WIDTHS.items():
             self._table.setColumnWidth(column, width)
         ui.visualComboBox.addItems([_("a box"), _("points"), _("both")])
@@ -107,6 +116,7 @@ class PromptTable:
             self._table.setRowCount(len(rows))
             for place, row in enumerate(rows.rows):
                 self._show_row(place, row)
+            self._table.resizeRowsToContents()  # a long state takes two lines
             if len(rows):
                 self._table.setCurrentCell(min(max(number, 0), len(rows) - 1), _TEXT)
             self._show_details()
@@ -134,8 +144,7 @@ class PromptTable:
         ticked.setToolTip(_("Whether a run over the volume looks for it."))
         colour = self._item(place, _COLOUR)
         colour.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
-        # As a picture: a background would vanish under the highlight of the selected row.
-        colour.setData(qt.Qt.DecorationRole, qt.QColor.fromRgbF(*colour_of(self.rows, place)))
+        colour.setIcon(_swatch(colour_of(self.rows, place)))
         colour.setToolTip(_("Double-click to choose the colour of the segment."))
         for column, text in ((_TEXT, row.text), (_NAME, row.name or row.title), (_STATE, state_of(row))):
             item = self._item(place, column)
@@ -194,7 +203,9 @@ class PromptTable:
         if column == _COLOUR:
             colour = qt.QColorDialog.getColor(qt.QColor.fromRgbF(*colour_of(self.rows, place)), self._table)
             if colour.isValid():
-                self.change(place, colour=(colour.redF(), colour.greenF(), colour.blueF()))
+                chosen = colour.redF(), colour.greenF(), colour.blueF()
+                self.change(place, colour=chosen)
+                self._coloured(self.rows[place], chosen)
 
     def _details_edited(self) -> None:
         if self._showing or self.row is None:
@@ -209,6 +220,15 @@ class PromptTable:
             localize=list(BINARIZERS)[place - 1] if place > 0 else None,
             sensitivity=round(ui.sensitivitySlider.value, 2),
         )
+
+
+def _swatch(colour: Colour) -> Any:
+    """A picture of a colour: as a background it would vanish under the highlight of the selected row."""
+    picture = qt.QPixmap(16, 16)
+    picture.fill(qt.QColor.fromRgbF(*colour))
+    icon = qt.QIcon(picture)
+    icon.addPixmap(picture, qt.QIcon.Selected)  # else it is tinted there
+    return icon
 
 
 def _lines(edit: Any) -> tuple[str, ...]:

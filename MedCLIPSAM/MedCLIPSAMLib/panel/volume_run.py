@@ -18,6 +18,7 @@ from ..scene.results import Chain, Target
 from ..scene.run import RunProgress
 from .link import EngineLink
 
+_LATER = 0.2  # of the time of the first prompt, whose embeddings of the slices the later ones use again
 _SHOW_S = 0.25  # between two times that the views draw the growing mask
 
 
@@ -68,6 +69,7 @@ class VolumeRun:
         self._number: int | None = None  # of the request at work
         self._drawn: list[int] = []
         self._shown = self._started = 0.0
+        self._durations: list[float] = []  # seconds of each prompt that is done
         self._has_written = False
 
     @property
@@ -82,7 +84,6 @@ class VolumeRun:
 
     def start(self) -> None:
         """Asks for the first prompt; all else follows by itself."""
-        self._started = time.monotonic()
         self._next()
 
     def cancel(self) -> None:
@@ -103,7 +104,7 @@ class VolumeRun:
             if not drawn:
                 return None
             self._before_writing()
-            return self._target.write_part(job.prompt, self._live.mask, drawn, self._chain(), job.kept)
+            return self._target.write_part(job.prompt, self._live.mask, drawn, self._chain(), job.kept, job.colour)
         finally:
             self.discard_part()
 
@@ -130,6 +131,7 @@ class VolumeRun:
             self._number = None
             self._listener.ended(None)
             return
+        self._started = time.monotonic()
         job = self._jobs[self._place]
         request = Segment(job.prompt, self._slices.start, self._slices.stop - 1, self._region)
         self._live.begin(self._target.volume_node, self._target.stack, self._slices, job.colour)
@@ -139,7 +141,7 @@ class VolumeRun:
         match answer:
             case Progress():
                 progress = RunProgress(self._place + 1, len(self._jobs), answer)
-                self._listener.progressed(progress, self._seconds_left(progress.fraction))
+                self._listener.progressed(progress, self._seconds_left(progress.in_prompt))
             case Drawn(index, mask):
                 self._draw(index, mask)
             case SegmentEvidence():
@@ -158,10 +160,11 @@ class VolumeRun:
         job = self._jobs[self._place]
         try:
             self._before_writing()
-            segment_id = self._target.write_run(job.prompt, evidence, self._chain(), job.kept)
+            segment_id = self._target.write_run(job.prompt, evidence, self._chain(), job.kept, job.colour)
         except MedCLIPSAMError as error:
             self._fail(str(error))
             return
+        self._durations.append(time.monotonic() - self._started)
         self._listener.finished(job.row, evidence, segment_id)
         self._next()
 
@@ -176,6 +179,12 @@ class VolumeRun:
             self._has_written = True
             self._listener.before_writing()
 
-    def _seconds_left(self, fraction: float) -> float | None:
+    def _seconds_left(self, in_prompt: float) -> float | None:
+        """Of the prompt at work as it goes, and of each after it as long as those after the first have taken."""
+        if in_prompt <= 0.02:
+            return None
         spent = time.monotonic() - self._started
-        return spent * (1 - fraction) / fraction if fraction > 0.02 else None
+        whole = spent / in_prompt
+        first, *later = [*self._durations, whole]
+        each = sum(later) / len(later) if later else _LATER * first
+        return whole - spent + each * (len(self._jobs) - 1 - self._place)

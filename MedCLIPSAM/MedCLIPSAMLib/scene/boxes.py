@@ -133,4 +133,5 @@ def _make_node() -> Any:
     display.SetTranslationHandleVisibility(True)
     display.SetScaleHandleVisibility(True)
     display.SetRotationHandleVisibility(False)
+    display.SetPropertiesLabelVisibility(False)
     return node

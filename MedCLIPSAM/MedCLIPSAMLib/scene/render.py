@@ -69,7 +69,7 @@ def render_slices(
         for number in slices:
             (centre,) = stack.slice_to_ras(np.array([[number, *middle]]))
             view.get_view_node().JumpSliceByOffsetting(*centre)
-            tiles.append(_picture(view))
+            tiles.append(picture(view))
     return _save(_grid(tiles), path)
 
 
@@ -92,11 +92,11 @@ def render_3d(segmentation_node: Any, path: str | Path, *, size: int = 600) -> P
             view.set_background_color_from_string("white")
             view.set_box_visible(False)
             view.fit_view_to_content()
-            picture = _picture(view)
+            shown = picture(view)
     finally:
         if not had_surfaces:
             segmentation_node.RemoveClosedSurfaceRepresentation()
-    return _save(picture, path)
+    return _save(shown, path)
 
 
 @contextmanager
@@ -189,7 +189,7 @@ def _is_background(prop: Any) -> bool:
     return prop.IsA("vtkActor2D") and prop.GetProperty().GetDisplayLocation() == vtk.VTK_BACKGROUND_LOCATION
 
 
-def _picture(view: AbstractView) -> np.ndarray:
+def picture(view: AbstractView) -> np.ndarray:
     """(H, W, 3) uint8."""
     view.render()
     grabber = vtk.vtkWindowToImageFilter()

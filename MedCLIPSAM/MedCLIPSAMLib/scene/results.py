@@ -47,7 +47,13 @@ class Target:
                 raise InputError(f"{node.GetName()} was removed from the scene during the run; run it again.")
 
     def write(
-        self, prompt: Prompt, mask: np.ndarray, slices: Sequence[int], kept: Collection[int], provenance: Provenance
+        self,
+        prompt: Prompt,
+        mask: np.ndarray,
+        slices: Sequence[int],
+        kept: Collection[int],
+        provenance: Provenance,
+        colour: Sequence[float] | None = None,
     ) -> str:
         """Puts the ``slices`` but not those ``kept`` of a mask into the segment of a prompt; returns its ID.
 
@@ -58,6 +64,7 @@ class Target:
             mask: (K, J, I) bool.
             kept: slices that stay as they are.
             provenance: how many other slices have something is filled in.
+            colour: as of `write_segment`.
 
         Raises:
             InputError: as of `check` and `write_segment`.
@@ -73,11 +80,17 @@ class Target:
             others = np.delete(np.arange(len(whole)), slices)
             provenance = replace(provenance, slices_kept=int(np.count_nonzero(whole[others].any(axis=(1, 2)))))
             mask = before
-        return write_segment(
-            self.segmentation_node, self.volume_node, mask, prompt.name, segment_id=segment_id, provenance=provenance
-        )
+        nodes = self.segmentation_node, self.volume_node
+        return write_segment(*nodes, mask, prompt.name, segment_id=segment_id, colour=colour, provenance=provenance)
 
-    def write_run(self, prompt: Prompt, evidence: SegmentEvidence, chain: Chain, kept: Collection[int] = ()) -> str:
+    def write_run(
+        self,
+        prompt: Prompt,
+        evidence: SegmentEvidence,
+        chain: Chain,
+        kept: Collection[int] = (),
+        colour: Sequence[float] | None = None,
+    ) -> str:
         """The result of a run; ``kept`` are slices that a person has accepted. As `write`."""
         numbers = [part.index for part in evidence.slices]
         edited = {part.index for part in evidence.slices if part.edited} | set(kept)
@@ -91,10 +104,16 @@ class Target:
             models=chain.models,
             settings=chain.choices,
         )
-        return self.write(prompt, evidence.mask, numbers, kept, provenance)
+        return self.write(prompt, evidence.mask, numbers, kept, provenance, colour)
 
     def write_part(
-        self, prompt: Prompt, mask: np.ndarray, slices: Sequence[int], chain: Chain, kept: Collection[int] = ()
+        self,
+        prompt: Prompt,
+        mask: np.ndarray,
+        slices: Sequence[int],
+        chain: Chain,
+        kept: Collection[int] = (),
+        colour: Sequence[float] | None = None,
     ) -> str:
         """What a run that was cancelled had drawn, on ``slices``; others stay as they are. As `write`."""
         provenance = Provenance(
@@ -107,9 +126,11 @@ class Target:
             models=chain.models,
             settings={**chain.choices, "cancelled": True},
         )
-        return self.write(prompt, mask, slices, kept, provenance)
+        return self.write(prompt, mask, slices, kept, provenance, colour)
 
-    def accept(self, prompt: Prompt, evidence: SliceEvidence, chain: Chain) -> str:
+    def accept(
+        self, prompt: Prompt, evidence: SliceEvidence, chain: Chain, colour: Sequence[float] | None = None
+    ) -> str:
         """One slice as a person has it now. As `write`."""
         mask = np.zeros(self.volume_node.GetImageData().GetDimensions()[::-1], bool)
         self.stack.arrange(mask)[evidence.index] = evidence.mask
@@ -124,4 +145,4 @@ class Target:
             found=before.found or evidence.found,
             edited=tuple(sorted({*before.edited, evidence.index})),
         )
-        return self.write(prompt, mask, [evidence.index], (), provenance)
+        return self.write(prompt, mask, [evidence.index], (), provenance, colour)

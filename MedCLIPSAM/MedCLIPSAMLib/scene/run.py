@@ -27,11 +27,15 @@ class RunProgress:
     step: Progress
 
     @property
+    def in_prompt(self) -> float:
+        """0 to 1 over the stages of the prompt at work."""
+        start, end = _STAGES[self.step.stage]
+        return start + (end - start) * self.step.done / max(1, self.step.total)
+
+    @property
     def fraction(self) -> float:
         """0 to 1 over all prompts and stages."""
-        start, end = _STAGES[self.step.stage]
-        in_prompt = start + (end - start) * self.step.done / max(1, self.step.total)
-        return (self.number - 1 + in_prompt) / self.prompts
+        return (self.number - 1 + self.in_prompt) / self.prompts
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,11 @@ class ScriptedLoadableModuleLogic:
         self.isSingletonParameterNode = True
 
     def getParameterNode(self) -> Any:
+        if self.isSingletonParameterNode:
+            node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
+            if node is not None:
+                node.SetAttribute("ModuleName", self.moduleName)  # lost when the scene was closed
+                return node
         found = self.getAllParameterNodes()
         return found[0] if found else slicer.mrmlScene.AddNode(self.createParameterNode())
 
