@@ -28,6 +28,7 @@ from slicer.util import VTKObservationMixin
 # Only what runs before the Python packages are installed; all else is imported where it is used.
 from MedCLIPSAMLib.engine.errors import Cancelled
 from MedCLIPSAMLib.scene.packages import install_packages, missing_packages, outdated_packages
+from MedCLIPSAMLib.scene.parameter_sets import wrapped
 
 
 class MedCLIPSAM(ScriptedLoadableModule):
@@ -150,12 +151,12 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._parameters is None:  # it was chosen there already
             self.setParameterNode(parameters)
         firstVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-        if self._parameters.volume is None and firstVolume is not None:
-            self._parameters.volume = firstVolume
+        if parameters.volume is None and firstVolume is not None:
+            parameters.volume = firstVolume
 
     def onParameterSetChanged(self, node: Any) -> None:
         """The user chose another parameter set, or removed the last one."""
-        self.setParameterNode(None if node is None else MedCLIPSAMParameterNode(node))  # pyright: ignore[reportCallIssue]
+        self.setParameterNode(None if node is None else wrapped(node, MedCLIPSAMParameterNode))
 
     def setParameterNode(self, parameters: Any) -> None:
         """Connect the panel to a parameter node, or to none."""
@@ -164,9 +165,15 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.removeObserver(self._parameters, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
         self._parameters = parameters
         if self._parameters is not None:
-            self._guiTag = self._parameters.connectGui(self.ui)
+            # Not connectGui: in some versions of 3D Slicer it gives no tag, and no set could be left again.
+            self._guiTag = self._parameters.connectParametersToGui(self._boundWidgets())
             self.addObserver(self._parameters, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
         self.onParametersModified()
+
+    def _boundWidgets(self) -> dict[str, Any]:
+        """The widgets that show a parameter, by its name."""
+        bound = {widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()}
+        return {name: widget for name, widget in bound.items() if name}
 
     def onParametersModified(self, caller: Any = None, event: Any = None) -> None:
         """Show what is chosen now."""
@@ -226,7 +233,7 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self) -> Any:
         """The scene's own parameter set, wrapped; users may make others beside it."""
-        return MedCLIPSAMParameterNode(super().getParameterNode())  # pyright: ignore[reportCallIssue]
+        return wrapped(super().getParameterNode(), MedCLIPSAMParameterNode)
 
     def missingPackages(self) -> list[str]:
         """Python packages that have to be installed first."""

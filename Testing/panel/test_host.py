@@ -49,7 +49,8 @@ class SeededWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(ui)
         self.logic = SeededLogic()
         self.parameters = SeededParameterNode(self.logic.getParameterNode())
-        self.tag = self.parameters.connectGui(self.ui)
+        widgets = {widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()}
+        self.tag = self.parameters.connectParametersToGui({name: each for name, each in widgets.items() if name})
         self.addObserver(self.parameters, vtk.vtkCommand.ModifiedEvent, self.onModified)
         self.ui.button.connect("clicked(bool)", self.onButton)
 

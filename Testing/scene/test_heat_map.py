@@ -116,7 +116,7 @@ def test_warm_places_stand_out_on_their_slice_only(tmp_path: Path):
 
     picture = render.picture
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(render, "_picture", with_heat)
+        patch.setattr(render, "picture", with_heat)
         render.render_slices(node, segmentation, "axial", [4, 5], tmp_path / "heat.png", size=SIZE)
     heat_map.hide()
     on, beside = np.split(np.asarray(Image.open(tmp_path / "heat.png")).astype(int), 2, axis=1)

@@ -6,6 +6,7 @@ A parameter is a text of the vtkMRMLScriptedModuleNode, or a node reference, und
 from __future__ import annotations
 
 import typing
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -146,6 +147,35 @@ def _widgets() -> list[tuple[tuple[type, ...], tuple[type, ...], str, str]]:
     ]
 
 
+class _Cached:
+    """The value of a parameter as it was when the node was last modified; nodes are looked up each time."""
+
+    def __init__(self, parameter: _Parameter, node: Any) -> None:
+        self._parameter, self._node, self._writing = parameter, node, False
+        self._value = parameter.read(node)
+        me = weakref.ref(self)
+        self._tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: me()._modified())  # type: ignore[union-attr]
+
+    def __del__(self) -> None:
+        self._node.RemoveObserver(self._tag)
+
+    def read(self) -> Any:
+        return self._parameter.read(self._node) if self._parameter.is_node else self._value
+
+    def write(self, value: Any) -> None:
+        self._writing = True
+        try:
+            with slicer.util.NodeModify(self._node):
+                self._parameter.write(self._node, value)
+                self._value = self._parameter.read(self._node)
+        finally:
+            self._writing = False
+
+    def _modified(self) -> None:
+        if not self._writing:
+            self._value = self._parameter.read(self._node)
+
+
 class _Wrapped:
     """What `parameterNodeWrapper` adds to a class."""
 
@@ -154,38 +184,43 @@ class _Wrapped:
     def __init__(self, parameterNode: Any) -> None:
         self.parameterNode = parameterNode
         self._bindings: dict[int, list[_Binding]] = {}
-        self._observers: dict[int, int] = {}
         self._showing = False
         for parameter in self.allParameters.values():
             if not parameter.is_in(parameterNode):
                 parameter.write(parameterNode, parameter.default)
+        self._cached = {name: _Cached(each, parameterNode) for name, each in self.allParameters.items()}
 
-    def connectGui(self, gui: Any) -> int:
-        """Binds every widget of ``gui`` that has the dynamic property SlicerParameterName; the tag to undo it."""
-        bindings = []
-        for widget in list(vars(gui).values()):
-            name = widget.property(SlicerParameterNamePropertyName)
-            if name:
-                bindings.append(_Binding(widget, self._parameter(name)))
+    def connectGui(self, gui: Any) -> None:
+        """Binds every widget of ``gui`` that has the dynamic property SlicerParameterName.
+
+        Some versions of 3D Slicer give the tag to undo it, some do not.
+        """
+        named = {widget.property(SlicerParameterNamePropertyName): widget for widget in vars(gui).values()}
+        self.connectParametersToGui({name: widget for name, widget in named.items() if name})
+
+    def connectParametersToGui(self, mapping: dict[str, Any]) -> int:
+        """Binds widgets by the names of their parameters; the tag to undo it."""
+        bindings = [_Binding(widget, self._parameter(name)) for name, widget in mapping.items()]
         tag = 1 + max(self._bindings, default=-1)
         self._bindings[tag] = bindings
         for binding in bindings:
-            binding.write(binding.parameter.read(self.parameterNode))
+            binding.write(self.getValue(binding.parameter.name))
             binding.on_changed(lambda bound=binding: self._from_widget(bound))
-        self._observers[tag] = self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._to_widgets())
+        # Never removed, as in 3D Slicer: a wrapper lives as long as its node.
+        self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._to_widgets())
         return tag
 
     def disconnectGui(self, guiTag: int) -> None:
         for binding in self._bindings.pop(guiTag, []):
             binding.on_changed(None)
-        if guiTag in self._observers:
-            self.RemoveObserver(self._observers.pop(guiTag))
 
     def getValue(self, name: str) -> Any:
-        return self._parameter(name).read(self.parameterNode)
+        self._parameter(name)
+        return self._cached[name].read()
 
     def setValue(self, name: str, value: Any) -> None:
-        self._parameter(name).write(self.parameterNode, value)
+        self._parameter(name)
+        self._cached[name].write(value)
 
     def StartModify(self) -> Any:
         return self.parameterNode.StartModify()
@@ -210,7 +245,7 @@ class _Wrapped:
     def _from_widget(self, binding: _Binding) -> None:
         if not self._showing:
             with slicer.util.NodeModify(self):
-                binding.parameter.write(self.parameterNode, binding.read())
+                self.setValue(binding.parameter.name, binding.read())
 
     def _to_widgets(self) -> None:
         if self._showing:
@@ -220,7 +255,7 @@ class _Wrapped:
             with slicer.util.NodeModify(self):
                 for bindings in self._bindings.values():
                     for binding in bindings:
-                        binding.write(binding.parameter.read(self.parameterNode))
+                        binding.write(self.getValue(binding.parameter.name))
         finally:
             self._showing = False
 
