@@ -29,6 +29,7 @@ from slicer.util import VTKObservationMixin
 from MedCLIPSAMLib.engine.errors import Cancelled
 from MedCLIPSAMLib.scene.packages import install_packages, missing_packages, outdated_packages
 from MedCLIPSAMLib.scene.parameter_sets import wrapped
+from MedCLIPSAMLib.scene.samples import register_samples
 
 
 class MedCLIPSAM(ScriptedLoadableModule):
@@ -50,6 +51,7 @@ class MedCLIPSAM(ScriptedLoadableModule):
             "MICCAI 2024), BiomedCLIP (Zhang et al., arXiv:2303.00915), M2IB (Wang et al., NeurIPS 2023), "
             "Segment Anything (Kirillov et al., ICCV 2023) and MedSAM (Ma et al., Nature Communications 2024)."
         )
+        slicer.app.connect("startupCompleted()", register_samples)
 
 
 @parameterNodeWrapper

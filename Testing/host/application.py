@@ -42,6 +42,7 @@ class qSlicerModuleManager(QtCore.QObject):
 class qSlicerApplication(QtWidgets.QApplication):
     """``slicer.app``."""
 
+    startupCompleted = QtCore.Signal()
     majorVersion, minorVersion = 5, 11
 
     def __init__(self) -> None:

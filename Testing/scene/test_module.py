@@ -10,7 +10,7 @@ import sys
 import typing
 import weakref
 import xml.etree.ElementTree as ET
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,9 @@ def node() -> Any:
     return slicer.util.addVolumeFromArray(array, np.diag([-2.0, -2, 3, 1]), "bar")
 
 
-def test_module_describes_itself(module):
+def test_module_describes_itself(module, monkeypatch):
     parent = make_parent()
+    monkeypatch.setattr(slicer, "app", SimpleNamespace(connect=lambda *_: None), raising=False)
     module.MedCLIPSAM(parent)
     assert parent.title == "MedCLIP-SAM"
     assert parent.categories == ["Segmentation"]

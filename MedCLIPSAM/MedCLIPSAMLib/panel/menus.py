@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 from ..engine.errors import InputError
 from ..engine.library import STYLES, LibraryEntry, read_library
 from ..engine.prompt import PromptSet
+from ..scene.dicom_seg import can_export_dicom_seg, export_dicom_seg
 from ..scene.files import save
+from ..scene.replacing import write_text
 from ..scene.report import report_of
 from .prompt_table import PromptTable
 from .rows import Row
@@ -46,6 +48,9 @@ class Menus:
         self._action(files, _("Write prompts..."), self.write_prompts)
         export = self._menu(ui.exportButton)
         self._action(export, _("Segmentation (NRRD, NIfTI)..."), self.export)
+        dicom = self._action(export, _("DICOM SEG..."), self.export_dicom)
+        # Other extensions may be installed or loaded later than this one.
+        export.connect("aboutToShow()", lambda: setattr(dicom, "enabled", can_export_dicom_seg()))
         self._action(export, _("Report (text)..."), self.write_report)
 
     def read_prompts(self) -> None:
@@ -71,8 +76,15 @@ class Menus:
         kinds = "Segmentation (*.seg.nrrd *.nii.gz *.nii)"
         path = _asked(qt.QFileDialog.getSaveFileName, self._ui.exportButton, _("Export"), kinds)
         if path is not None:
-            written = save(segmentation_node, volume_node, path, force=True)  # the dialog has asked
-            self._tell(_("Written: {files}").format(files=", ".join(str(file) for file in written)))
+            self._told(save(segmentation_node, volume_node, path, force=True))  # the dialog has asked
+
+    def export_dicom(self) -> None:
+        """Writes the segments as a DICOM segmentation object."""
+        segmentation_node, volume_node = self._needed()
+        folder = qt.QFileDialog.getExistingDirectory(self._ui.exportButton, _("Folder for the DICOM SEG"))
+        if folder:
+            written = export_dicom_seg(segmentation_node, volume_node, Path(str(folder)))
+            self._told(written)
 
     def write_report(self) -> None:
         """Writes how each segment was made."""
@@ -89,10 +101,13 @@ class Menus:
 
     def _write(self, path: Path, text: str) -> None:
         try:
-            path.write_text(text, encoding="utf-8")
+            write_text(path, text)
         except OSError as error:
             raise InputError(f"{path} cannot be written ({error.strerror}); choose another place.") from None
-        self._tell(_("Written: {files}").format(files=path))
+        self._told([path])
+
+    def _told(self, files: Sequence[Path]) -> None:
+        self._tell(_("Written: {files}").format(files=", ".join(str(file) for file in files)))
 
     def _library(self) -> None:
         names = {"word": _("single word"), "description": _("description"), "ensemble": _("several wordings")}
@@ -119,10 +134,11 @@ class Menus:
         self._kept.append(submenu)
         return submenu
 
-    def _action(self, menu: Any, title: str, call: Callable[[], None]) -> None:
+    def _action(self, menu: Any, title: str, call: Callable[[], None]) -> Any:
         action = menu.addAction(title)
         action.connect("triggered()", self._guard(call))
         self._kept.append(action)
+        return action
 
 
 def _asked(dialog: Callable[..., Any], parent: Any, title: str, kinds: str) -> Path | None:

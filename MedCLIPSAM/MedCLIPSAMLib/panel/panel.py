@@ -331,7 +331,14 @@ class Panel:
 
     def _ended(self, sentence: str | None) -> None:
         self.ui.progressBar.visible = False
-        self.tell(sentence or _("Done."))
+        text = _("Done.")
+        if self.opened.frame is not None:
+            number, count = self.opened.frame
+            text += " " + _(
+                "This is frame {number} of a sequence, numbered 0 to {last}; the others were not looked at."
+            )
+            text = text.format(number=number, last=count - 1)
+        self.tell(sentence or text)
         self.refresh()
 
     # What is written

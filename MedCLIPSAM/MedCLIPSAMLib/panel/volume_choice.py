@@ -12,6 +12,7 @@ from ..engine.volume import WINDOWS, SliceStack, Volume, Window
 from ..engine.worker.messages import Answer, Failure, Open, Opened
 from ..scene.provenance import ModelUse
 from ..scene.results import Chain
+from ..scene.sequences import frame_of
 from ..scene.volumes import volume_from_node
 from .link import EngineLink
 
@@ -51,6 +52,7 @@ class OpenedVolume:
     Attributes:
         stack: the slices of the volume that was chosen.
         answer: what the engine said of it; None until it has.
+        frame: number and count, where the volume showed a frame of a sequence when it was opened.
     """
 
     def __init__(self, link: EngineLink) -> None:
@@ -58,6 +60,7 @@ class OpenedVolume:
         self._key: Any = None
         self.stack: SliceStack | None = None
         self.answer: Opened | None = None
+        self.frame: tuple[int, int] | None = None
 
     def need(self, choice: VolumeChoice, failed: Callable[[str], None]) -> SliceStack:
         """Lets the engine open a choice, before all that is asked of it from now on.
@@ -88,7 +91,8 @@ class OpenedVolume:
         """
         if self.answer is None:
             raise InputError("No volume is open in the engine; preview a slice or segment the volume first.")
-        return Chain(tuple(ModelUse(*model) for model in self.answer.models), self.answer.choices)
+        frame = {} if self.frame is None else {"frame": self.frame[0]}
+        return Chain(tuple(ModelUse(*model) for model in self.answer.models), self.answer.choices | frame)
 
     def forget(self) -> None:
         """Opens anew next time."""
@@ -96,6 +100,7 @@ class OpenedVolume:
 
     def _open(self, volume: Volume, choice: VolumeChoice, settings: Settings, failed: Callable[[str], None]) -> None:
         self.forget()
+        self.frame = frame_of(choice.volume_node)
         stack = SliceStack(volume, settings.axis)
 
         def heard(answer: Answer) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,7 @@ from .volumes import REVERSED
 
 SUFFIXES = (".seg.nrrd", ".nii.gz", ".mrb")
 
+_READ_AT_ONCE = 1 << 20
 _log = logging.getLogger(__name__)
 
 
@@ -82,12 +85,25 @@ def save(segmentation_node: Any, volume_node: Any, path: str | Path, *, force: b
             unfinished = Path(folder) / path.name
             with quiet():
                 written = _write(segmentation_node, volume_node, unfinished)
-            if not written or not unfinished.is_file():
+            if not written or not unfinished.is_file() or not _is_whole(unfinished):
                 raise InputError(f"{path} could not be written; check the free space.")
             move_into_place(Path(folder), files[::-1])
     except OSError as error:
         raise InputError(f"{path} could not be written ({error.strerror}); choose another place.") from None
     return files
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a compressed file can be read to its end: ITK does not notice that a disk is full."""
+    if _suffix(path) != ".nii.gz":
+        return True
+    try:
+        with gzip.open(path) as file:
+            while file.read(_READ_AT_ONCE):
+                pass
+    except (OSError, EOFError, zlib.error):
+        return False
+    return True
 
 
 def _suffix(path: Path) -> str | None:

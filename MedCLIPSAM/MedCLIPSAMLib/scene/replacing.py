@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 
 def move_into_place(folder: Path, targets: Sequence[Path]) -> None:
@@ -29,3 +30,10 @@ def move_into_place(folder: Path, targets: Sequence[Path]) -> None:
             else:
                 target.unlink(missing_ok=True)
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file; what was there stays as it was if that fails with OSError."""
+    with TemporaryDirectory(prefix=".medclipsam-", dir=path.parent) as folder:
+        (Path(folder) / path.name).write_text(text, encoding="utf-8")
+        move_into_place(Path(folder), [path])
