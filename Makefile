@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: setup demo test lint bench bench-quick quickstart-model
+.PHONY: setup demo test lint bench bench-quick screenshots quickstart-model
 
 setup: $(INSTALLED)
 
@@ -28,6 +28,10 @@ bench: $(INSTALLED)
 
 bench-quick: $(INSTALLED)
 	PYTHONPATH=tools $(BIN)/python -m Testing.benchmarks --quick
+
+# Of the panel at work, for the README and the tutorial.
+screenshots: $(INSTALLED)
+	PYTHONPATH=. $(BIN)/python tools/screenshots.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -163,7 +163,7 @@ class Panel:
         ui.keepButton.visible = ui.discardButton.visible = part
         ui.undoButton.enabled = self.history.can_undo and not running
         ui.redoButton.enabled = self.history.can_redo and not running
-        ui.engineLabel.text = _("Engine: running") if self.link.running else _("Engine: starts when it is needed")
+        ui.engineLabel.text = _("Engine: running") if self.link.running else _("Engine: not started")
         ui.restartButton.enabled = self.link.running
         segmentation = parameters.segmentation if parameters is not None else None
         ui.segmentsTable.setSegmentationNode(segmentation)

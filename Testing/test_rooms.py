@@ -1,0 +1,37 @@
+"""Panel, scene and engine: arrows between them point one way, and the engine knows nothing of 3D Slicer."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+LIBRARY = Path(__file__).parents[1] / "MedCLIPSAM" / "MedCLIPSAMLib"
+FORBIDDEN = {
+    "engine": {"slicer", "vtk", "vtkmodules", "qt", "ctk", "scene", "panel", "cli"},
+    "scene": {"qt", "ctk", "panel", "cli"},
+    "panel": {"vtk", "vtkmodules", "torch", "cli"},
+}
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Packages that a file imports, those of the library by the name of their room."""
+    place = file.relative_to(LIBRARY).parts
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names = (node.module or "").split(".") if node.module else []
+            if node.level:
+                names = [*place[: len(place) - node.level], *names]
+            yield names[0] if names else ""
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_rooms_know_only_those_below(room):
+    files = sorted((LIBRARY / room).rglob("*.py"))
+    assert files
+    wrong = {(file.name, name) for file in files for name in imports(file) if name in FORBIDDEN[room]}
+    assert not wrong
