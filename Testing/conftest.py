@@ -20,3 +20,11 @@ def shared() -> Path | None:
     """Clinical volumes and reference cases: $MEDCLIPSAM_SHARED, or the folder beside the repository."""
     folder = Path(os.environ.get("MEDCLIPSAM_SHARED", REPOSITORY.parent / "shared"))
     return folder if folder.is_dir() else None
+
+
+@pytest.fixture(autouse=True)
+def model_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty store of models, whatever this computer has."""
+    folder = tmp_path_factory.mktemp("models")
+    monkeypatch.setenv("MEDCLIPSAM_MODELS", str(folder))
+    return folder

@@ -150,7 +150,7 @@ class TestSegmenters:
 
     def test_without_its_file(self, refused, real_models, verb, options):
         said = refused(verb, "VOLUME", *options, "--sam", "sam-vit-b", through=real_models)
-        assert "sam-vit-b:FILE" in said
+        assert "SAM ViT-B is not installed: download or import it" in said
 
     def test_checkpoint_of_another_model(self, refused, real_models, tmp_path, verb, options):
         save_file({"conv1.weight": torch.zeros(2, 2)}, tmp_path / "resnet.safetensors")

@@ -13,10 +13,13 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from MedCLIPSAMLib import __version__, cli
 from MedCLIPSAMLib.cli import demo
+from MedCLIPSAMLib.engine.models.catalogue import catalogue
 
 from .conftest import AFFINE
 
@@ -114,12 +117,29 @@ def no_network(monkeypatch):
 
 
 def test_models_list_names_every_model(command, no_network):
-    from MedCLIPSAMLib.engine.clip.registry import CLIPS
-    from MedCLIPSAMLib.engine.sam.registry import list_segmenters
-
     ended = command("models", "list")
     assert ended.code == 0, ended.err
-    assert all(name in ended.out for name in (*CLIPS, *list_segmenters()))
+    assert all(name in ended.out for name in catalogue())
+
+
+def test_a_model_travels_from_store_to_store(command, no_network, tmp_path, monkeypatch):
+    weights = tmp_path / "tuned.safetensors"
+    save_file({"image_encoder.pos_embed": torch.zeros(1, 64, 64, 768)}, weights)
+    ended = command("models", "import", weights, "--as", "medsam-vit-b")
+    assert (ended.code, ended.out) == (0, "MedSAM ViT-B is ready: --sam medsam-vit-b\n")
+    assert "medsam-vit-b" in command("models", "path", "medsam-vit-b").out
+    assert command("models", "verify").out == "medsam-vit-b: as it should be\n"
+    assert command("models", "export", "medsam-vit-b", tmp_path / "stick.zip").code == 0
+    monkeypatch.setenv("MEDCLIPSAM_MODELS", str(tmp_path / "other"))
+    assert command("models", "verify").out == "The store is empty.\n"
+    assert command("models", "import", tmp_path / "stick.zip").code == 0
+    assert "ready" in command("models", "info", "medsam-vit-b").out
+    (tmp_path / "other" / "medsam-vit-b" / "medsam-vit-b.safetensors").write_bytes(b"cut")
+    ended = command("models", "verify")
+    assert (ended.code, "is damaged" in ended.err) == (2, True)
+    assert command("models", "remove", "medsam-vit-b").code == 0
+    assert "not installed" in command("models", "info", "medsam-vit-b").out
+    assert command("models", "info", "medsan").code == 2
 
 
 def test_demo(command, no_network, tmp_path, monkeypatch):

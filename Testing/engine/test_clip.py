@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import save_file
 from timm.models.vision_transformer import VisionTransformer
 
+from MedCLIPSAMLib.engine.checksum import sha256
 from MedCLIPSAMLib.engine.clip.dual import DualEncoder
 from MedCLIPSAMLib.engine.clip.registry import list_clips, load_clip
 from MedCLIPSAMLib.engine.clip.timm_tower import TimmTower
 from MedCLIPSAMLib.engine.errors import InputError, ModelError
 from MedCLIPSAMLib.engine.published import PUBLISHED
-from MedCLIPSAMLib.engine.weights import sha256
 from Testing.engine.biomedclip import BIOMEDCLIP, TINY, WORDS, random_state, write_hub, write_hugging_face
 
 OPEN_CLIP = {

@@ -12,16 +12,16 @@ from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 from scipy.ndimage import distance_transform_edt
 from segment_anything import SamPredictor, build_sam_vit_b
 
+from MedCLIPSAMLib.engine.checksum import sha256
 from MedCLIPSAMLib.engine.errors import InputError, ModelError
 from MedCLIPSAMLib.engine.sam.base import ImageEmbeddings, PromptableSegmenter
 from MedCLIPSAMLib.engine.sam.box_trained import BoxTrainedNetwork
 from MedCLIPSAMLib.engine.sam.lite_medsam import LiteMedSamInput, weights_file
 from MedCLIPSAMLib.engine.sam.network import SamNetwork
-from MedCLIPSAMLib.engine.sam.registry import list_segmenters, load_segmenter
+from MedCLIPSAMLib.engine.sam.registry import load_segmenter
 from MedCLIPSAMLib.engine.sam.segment_anything_model import MedSamInput
 from MedCLIPSAMLib.engine.sam.voting import VOTING, check_voting, combine
 from MedCLIPSAMLib.engine.volume import Window
-from MedCLIPSAMLib.engine.weights import sha256
 
 BOX = np.array([[10.0, 10, 50, 50]])
 POINT, LABEL = np.array([[[20.0, 20]]]), np.array([[1]])
@@ -338,18 +338,13 @@ def test_bad_checkpoints_are_refused_by_name(tmp_path, monkeypatch, kind):
         ("sam-vit-z", "no segmenter or checkpoint file 'sam-vit-z'"),
         ("/nowhere/sam.pth", "/nowhere/sam.pth"),
         ("sam-vit-b:/nowhere/sam.pth", "/nowhere/sam.pth"),
-        ("sam-vit-h", "sam-vit-h:FILE"),
+        ("sam-vit-h", "SAM ViT-H is not installed: download or import it"),
         (f"sam-vit-b:{weights_file()}", "is a checkpoint of lite-medsam, not of sam-vit-b"),
     ],
 )
 def test_unknown_names_are_refused(name, message):
     with pytest.raises(ModelError, match=message):
         load_segmenter(name, "cpu")
-
-
-def test_list_names_what_can_be_loaded():
-    assert list_segmenters()[0] == "lite-medsam"
-    assert "medsam-vit-b:FILE" in list_segmenters()
 
 
 def square(x: int, value: float = 1.0) -> np.ndarray:

@@ -10,8 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from MedCLIPSAMLib.engine.checksum import sha256
 from MedCLIPSAMLib.engine.errors import ModelError
-from MedCLIPSAMLib.engine.weights import read_state_dict, sha256
+from MedCLIPSAMLib.engine.weights import read_state_dict
 
 TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.ones(1, dtype=torch.float16)}
 

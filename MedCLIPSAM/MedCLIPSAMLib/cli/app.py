@@ -14,7 +14,7 @@ from ..engine.errors import Cancelled, MedCLIPSAMError
 from .console import complain, stderr
 from .demo import demo
 from .evaluate import evaluate
-from .models import list_models
+from .models import models
 from .preview import preview
 from .segment import segment
 
@@ -29,13 +29,11 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-models = typer.Typer(help="The models that can be used.")
 app.command()(segment)
 app.command()(preview)
 app.command()(evaluate)
 app.command()(demo)
 app.add_typer(models, name="models")
-models.command("list")(list_models)
 
 
 def _print_version(asked: bool) -> None:

@@ -1,80 +1,144 @@
-"""`medclipsam models list`: what can be used on this computer, without asking the network."""
+"""`medclipsam models`: what can be used on this computer, and how it gets here; only `download` asks the network."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from ..engine.errors import MedCLIPSAMError
+from ..engine.errors import ModelError
+from ..engine.models.catalogue import Entry, catalogue, find_entry
+from ..engine.models.store import Store
 from .console import stderr, stdout
 from .progress import Stopwatch
 
-Row = tuple[str, str, str, str]
+models = typer.Typer(help="The models that can be used.")
 
-_OPEN_CLIP = "open_clip model"
-# What each is, and how large its weights are where they do not come with the installation.
-ABOUT = {
-    "quickstart": ("Small CLIP of this project for CT and MR", ""),
-    "FOLDER": ("BiomedCLIP, both layouts, or open_clip's", "790 MB"),
-    "lite-medsam": ("LiteMedSAM, TinyViT", ""),
-    "sam-vit-b": ("Segment Anything, ViT-B", "380 MB"),
-    "sam-vit-l": ("Segment Anything, ViT-L", "1250 MB"),
-    "sam-vit-h": ("Segment Anything, ViT-H", "2570 MB"),
-    "medsam-vit-b": ("MedSAM, ViT-B", "380 MB"),
-}
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A model, as `models list` names it.")]
 
 
+@models.command("list")
 def list_models() -> None:
     """List the models for --clip and --sam: what each is, its size, and whether it is here."""
-    with Stopwatch(stderr()).stage("looking", "Looking for models"):
-        tables = [
-            _table("Image-text models: --clip", _clips()),
-            _table("Segmenters: --sam", _segmenters()),
-        ]
-    stdout().print(*tables, sep="\n")
+    store = Store()
+    for role, title in (("clip", "Text-image models: --clip"), ("segmenter", "Segmenters: --sam")):
+        table = Table("Name", "What it is", "Size", "State", title=title, title_justify="left", expand=True)
+        for entry in catalogue().values():
+            if entry.role == role:
+                cells = (entry.name, entry.title, f"{entry.megabytes} MB", store.state(entry))
+                table.add_row(*map(Text, cells))
+        if role == "clip":
+            for name in _open_clips():
+                table.add_row(*map(Text, (name, "open_clip model", "", "on this computer")))
+        stdout().print(table)
+    stdout().print("--clip takes the FOLDER of a model, too, and --sam NAME:FILE or FILE.", highlight=False)
 
 
-def _clips() -> list[Row]:
-    from ..engine.clip.quickstart import WEIGHTS
+@models.command()
+def info(name: Name) -> None:
+    """Tell what a model is for, its licence, what to cite, and where it comes from."""
+    entry = find_entry(name)
+    table = Table.grid(padding=(0, 2))
+    for what, value in (
+        ("name", entry.name),
+        ("title", entry.title),
+        ("purpose", entry.purpose),
+        ("size", f"{entry.megabytes} MB"),
+        ("licence", entry.license),
+        ("cite", entry.citation),
+        ("source", entry.source),
+        ("state", Store().state(entry)),
+        ("SHA-256", "\n".join(f"{file}: {value}" for file, value in entry.sha256.items()) or "that of its arrival"),
+    ):
+        table.add_row(what, Text(value))
+    stdout().print(table)
+
+
+@models.command()
+def download(name: Name) -> None:
+    """Fetch a model from its publisher into the store; goes on where it was interrupted."""
+    from ..engine.models.download import download_model
+
+    entry = find_entry(name)
+    columns = TextColumn(entry.title), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=stderr()) as bar:
+        task = bar.add_task(entry.title, total=entry.megabytes * 1_000_000)
+        download_model(name, Store(), lambda here, total: bar.update(task, completed=here, total=total))
+    _tell_stored(entry)
+
+
+@models.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Weights, a folder of the hub, or a zip of either.")],
+    name: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="Which model it is, where two have the same tensors.")
+    ] = None,
+) -> None:
+    """Put a model from this computer or a stick into the store."""
+    from ..engine.models.importing import import_model
+
+    with Stopwatch(stderr()).stage("importing", f"Importing {path.name}"):
+        entry = import_model(path, Store(), name)
+    _tell_stored(entry)
+
+
+@models.command()
+def export(name: Name, path: Annotated[Path, typer.Argument(metavar="FILE.zip", help="A new file.")]) -> None:
+    """Write a model of the store into a zip file, to carry to a computer without a network."""
+    from ..engine.models.importing import export_model
+
+    with Stopwatch(stderr()).stage("exporting", f"Writing {path.name}"):
+        export_model(name, Store(), path)
+    stdout().print(f"{path} is written; on the other computer: medclipsam models import {path.name}", highlight=False)
+
+
+@models.command()
+def verify(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="All models of the store if not given.")] = None,
+) -> None:
+    """Compare every file of the store with its checksum."""
+    store, damaged = Store(), []
+    chosen = [find_entry(name)] if name else [e for e in catalogue().values() if store.state(e) in ("ready", "damaged")]
+    for entry in chosen:
+        try:
+            if not entry.built_in:
+                store.verify(entry.name)
+            stdout().print(f"{entry.name}: as it should be", highlight=False)
+        except ModelError as error:
+            damaged.append(str(error))
+    if not chosen:
+        stdout().print("The store is empty.")
+    if damaged:
+        raise ModelError(" ".join(damaged))
+
+
+@models.command()
+def remove(name: Name) -> None:
+    """Delete a model from the store."""
+    Store().remove(name)
+    stdout().print(f"{name} is removed.", highlight=False)
+
+
+@models.command()
+def path(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The store itself if not given.")] = None,
+) -> None:
+    """Print the folder of a model, or of the store."""
+    store = Store()
+    print(store.folder(name) if name else store.folders[0])
+
+
+def _tell_stored(entry: Entry) -> None:
+    option = "--clip" if entry.role == "clip" else "--sam"
+    stdout().print(f"{entry.title} is ready: {option} {entry.name}", highlight=False)
+
+
+def _open_clips() -> list[str]:
     from ..engine.clip.registry import CLIPS, list_clips
-    from ..engine.resources import resource
 
-    try:
-        size, state = _megabytes(resource("QuickStart") / WEIGHTS), "built in"
-    except (MedCLIPSAMError, OSError):
-        size, state = "", "missing"
-    here = [(name, _OPEN_CLIP, "", "on this computer") for name in list_clips() if name not in CLIPS]
-    return [
-        ("quickstart", ABOUT["quickstart"][0], size, state),
-        *here,
-        ("FOLDER", *ABOUT["FOLDER"], "give its folder"),
-    ]
-
-
-def _segmenters() -> list[Row]:
-    from ..engine.sam.registry import list_segmenters
-
-    rows: list[Row] = []
-    for name in list_segmenters():
-        what, size = ABOUT[name.removesuffix(":FILE")]
-        rows.append((name, what, size or _lite_medsam_size(), "give its file" if size else "built in"))
-    return rows
-
-
-def _table(title: str, rows: list[Row]) -> Table:
-    table = Table("Name", "What it is", "Size", "State", title=title, title_justify="left", expand=True)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
-
-
-def _lite_medsam_size() -> str:
-    from ..engine.sam.lite_medsam import weights_file
-
-    return _megabytes(weights_file())
-
-
-def _megabytes(path: Path) -> str:
-    return f"{path.stat().st_size / 1e6:.0f} MB"
+    with Stopwatch(stderr()).stage("looking", "Looking for models"):
+        return [name for name in list_clips() if name not in CLIPS]

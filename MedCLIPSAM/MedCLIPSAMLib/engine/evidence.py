@@ -14,7 +14,10 @@ HIGH = 0.5  # presence from which a slice is held to show the structure without 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: ``done`` of ``total`` slices of ``stage`` ("presence", "saliency" or "mask")."""
+    """How far a run is: ``done`` of ``total`` slices of ``stage`` ("presence", "saliency" or "mask").
+
+    Of bytes, where the stage is "download".
+    """
 
     prompt: str
     stage: str

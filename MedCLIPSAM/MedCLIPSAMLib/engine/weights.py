@@ -1,8 +1,7 @@
-"""Weight files: read without running code that may hide in them, and identified by their checksum."""
+"""Weight files, read without running code that may hide in them."""
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -17,7 +16,6 @@ from .errors import ModelError
 
 _LFS_POINTER = b"version https://git-lfs"
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
-_CHUNK = 1 << 20
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -42,15 +40,6 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not content or not _all_tensors(content):
         raise ModelError(f"'{path}' is not a checkpoint of named tensors: choose the model's weights file.")
     return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
-
-
-def sha256(path: str | Path) -> str:
-    """SHA-256 of the bytes of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _read_safetensors(path: Path) -> object:

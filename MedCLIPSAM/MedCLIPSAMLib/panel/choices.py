@@ -8,6 +8,7 @@ from typing import Any
 import qt  # pyright: ignore[reportMissingImports]
 from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 
+from ..engine.models.catalogue import Role, catalogue
 from .volume_choice import AUTOMATIC, DISPLAYED
 
 Offer = tuple[str, str]  # value of the parameter, and what the user reads
@@ -36,10 +37,14 @@ def offers() -> dict[str, tuple[str, Sequence[Offer]]]:
                 ("brain", _("CT brain")),
             ],
         ),
-        "clip": ("clipComboBox", [("quickstart", _("Quick start (built in)"))]),
-        "segmenter": ("segmenterComboBox", [("lite-medsam", _("LiteMedSAM (built in)"))]),
+        "clip": ("clipComboBox", _models("clip")),
+        "segmenter": ("segmenterComboBox", _models("segmenter")),
         "device": ("deviceComboBox", [("auto", _("automatic")), ("cpu", _("CPU")), ("cuda", _("GPU (CUDA)"))]),
     }
+
+
+def _models(role: Role) -> list[Offer]:
+    return [(entry.name, entry.title) for entry in catalogue().values() if entry.role == role]
 
 
 class Choices:
@@ -50,7 +55,7 @@ class Choices:
     """
 
     def __init__(self, ui: Any, chosen: Callable[[str, str], None]) -> None:
-        self._ui, self._chosen = ui, chosen
+        self._chosen = chosen
         self._lists = {parameter: getattr(ui, name) for parameter, (name, _offers) in offers().items()}
         self._showing = True
         for parameter, (_name, offered) in offers().items():
@@ -58,8 +63,6 @@ class Choices:
                 self._lists[parameter].addItem(text, value)
             self._lists[parameter].connect("currentIndexChanged(int)", self._teller(parameter))
         self._showing = False
-        ui.clipFolderButton.connect("clicked()", self._choose_folder)
-        ui.segmenterFileButton.connect("clicked()", self._choose_file)
 
     def show(self, parameter: str, value: str) -> None:
         """Shows a value, which is added to the list if it is not one of it; "" is the first of the list."""
@@ -79,14 +82,3 @@ class Choices:
                 self._chosen(parameter, str(self._lists[parameter].currentData))
 
         return tell
-
-    def _choose_folder(self) -> None:
-        folder = qt.QFileDialog.getExistingDirectory(self._ui.clipFolderButton, _("Folder of a text-image model"))
-        if folder:
-            self._chosen("clip", str(folder))
-
-    def _choose_file(self) -> None:
-        found = qt.QFileDialog.getOpenFileName(self._ui.segmenterFileButton, _("Checkpoint of a segmenter"))
-        file = found[0] if isinstance(found, tuple) else found  # PythonQt gives the path alone
-        if file:
-            self._chosen("segmenter", str(file))

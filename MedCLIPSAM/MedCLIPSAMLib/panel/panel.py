@@ -6,39 +6,28 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import qt  # pyright: ignore[reportMissingImports]
 from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 
 from ..engine.errors import InputError, MedCLIPSAMError
 from ..engine.evidence import SegmentEvidence, SliceEvidence
 from ..engine.prompt import Point
-from ..engine.resources import resource
 from ..scene.run import RunProgress
 from ..scene.segments import colour_segment
 from ..scene.slice_views import jump_to_slice, observe_slices, shown_slice
 from .asking import Asking
+from .buttons import add_icons, add_shortcuts
 from .choices import Choices
 from .evidence_plot import EvidencePlot
 from .history import History
 from .link import EngineLink
 from .menus import Menus
+from .models import ROLES, ModelRow
 from .prompt_table import PromptTable, colour_of
 from .rows import Colour, Outcome, Row, Rows
 from .slice_preview import Look, SlicePreview
 from .volume_choice import OpenedVolume
 from .volume_run import Job, Listener, VolumeRun
 
-_ICONS = {
-    "addButton": "Add",
-    "duplicateButton": "Copy",
-    "removeButton": "Remove",
-    "upButton": "Up",
-    "downButton": "Down",
-    "positiveButton": "PositivePoint",
-    "negativeButton": "NegativePoint",
-    "undoButton": "Undo",
-    "redoButton": "Redo",
-}
 _NAME_LENGTH = 40  # of a prompt in the status line
 
 
@@ -56,6 +45,7 @@ class Panel:
         self._stored_rows: str | None = None  # of the table as it is, as JSON
         self._evidence: dict[str, SegmentEvidence] = {}  # by the title of the row, of this session only
         self._choices = Choices(ui, self._chosen)
+        self._models = {role: ModelRow(role, ui, self._chosen) for role in ROLES}
         self._table = PromptTable(ui, self._rows_changed, self.refresh, self._coloured)
         self._plot = EvidencePlot(ui.plotLabel, self._go_to)
         self._menus = Menus(ui, self._table, self._nodes, self._guarded, self.tell)
@@ -77,13 +67,8 @@ class Panel:
         ):
             button.connect("clicked()", self._guarded(call))
         ui.opacitySlider.connect("valueChanged(double)", self.preview.set_opacity)
-        self._shortcuts = [
-            self._shortcut("Ctrl+Return", ui.previewButton),
-            self._shortcut("Ctrl+Shift+Return", ui.segmentButton),
-            self._shortcut("Esc", ui.cancelButton),
-        ]
-        for name, file in _ICONS.items():
-            getattr(ui, name).icon = qt.QIcon(str(resource(f"Icons/{file}.svg")))
+        self._shortcuts = add_shortcuts(ui)
+        add_icons(ui)
         ui.progressBar.visible = False
         self.refresh()
 
@@ -97,6 +82,8 @@ class Panel:
         if parameters is not None:
             for name in ("axis", "window", "clip", "segmenter", "device"):
                 self._choices.show(name, getattr(parameters, name))
+            for role, row in self._models.items():
+                row.show(getattr(parameters, role))
             if parameters.rows != self._stored_rows:
                 self._stored_rows = parameters.rows
                 self._table.show(Rows.from_json(parameters.rows))
@@ -109,6 +96,8 @@ class Panel:
         self._leave()
         self._slices_observed.stop()
         self.link.stop()
+        for row in self._models.values():
+            row.close()
 
     def _leave(self) -> None:
         """Ends all that belongs to the scene as it is now."""
@@ -393,8 +382,3 @@ class Panel:
                 self.refresh()
 
         return guarded
-
-    def _shortcut(self, keys: str, button: Any) -> Any:
-        shortcut = qt.QShortcut(qt.QKeySequence(keys), self.ui.promptsCollapsibleButton.parent())
-        shortcut.connect("activated()", button.click)
-        return shortcut

@@ -12,9 +12,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..checksum import sha256
 from ..errors import InputError, ModelError
 from ..resources import resource
-from ..weights import read_state_dict, sha256
+from ..weights import read_state_dict
 from .base import Recommendation
 from .quickstart_net import QuickStartConfig, QuickStartNet
 from .vocabulary import Vocabulary

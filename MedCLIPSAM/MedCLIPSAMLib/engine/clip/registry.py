@@ -10,6 +10,8 @@ import torch
 
 from ..device import pick_device, within_memory
 from ..errors import ModelError
+from ..models.catalogue import catalogue
+from ..models.store import Store
 from .base import ImageTextModel
 from .folder import HUGGING_FACE_CONFIG, OPEN_CLIP_CONFIG, read_config
 
@@ -21,8 +23,9 @@ def load_clip(name_or_folder: str | Path, device: str | torch.device = "auto") -
     """Loads a model; never touches the network.
 
     Args:
-        name_or_folder: a name of `CLIPS`; a folder of BiomedCLIP in the hub's or the Hugging Face layout, or
-            of an open_clip model; or open_clip's NAME:TAG with weights on this computer, or NAME:FILE.
+        name_or_folder: a name of `CLIPS` or of a model in the store; a folder of BiomedCLIP in the hub's or the
+            Hugging Face layout, or of an open_clip model; or open_clip's NAME:TAG with weights on this computer, or
+            NAME:FILE.
 
     Raises:
         ModelError: there is no such model here, or its files are damaged or of another kind.
@@ -38,7 +41,8 @@ def _load(name: str, where: torch.device) -> ImageTextModel:
     if name in CLIPS:
         load: Callable[[torch.device], ImageTextModel] = pkgutil.resolve_name(CLIPS[name])
         return load(where)
-    folder = Path(name).expanduser()
+    stored = name in catalogue() and catalogue()[name].role == "clip"
+    folder = Store().folder(name) if stored else Path(name).expanduser()
     if folder.is_dir():
         return _load_folder(folder, where)
     if folder.is_file():

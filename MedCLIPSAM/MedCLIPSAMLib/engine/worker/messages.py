@@ -80,6 +80,20 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Import:
+    """Put what is at ``path`` into the store of models, see `import_model`."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Download:
+    """Fetch model ``name`` of the catalogue into the store; `Progress` tells its bytes."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Cancel:
     """Request ``number`` is no longer wanted."""
 
@@ -98,6 +112,13 @@ class Opened:
     window: Window
     models: tuple[tuple[str, str, str], ...]
     choices: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Model ``name`` of the catalogue is in the store now."""
+
+    name: str
 
 
 @dataclass(frozen=True)
@@ -122,14 +143,14 @@ class Failure:
     dead: bool = False
 
 
-Request = Open | Preview | Edit | Segment | Cancel
-Answer = Opened | Progress | Drawn | SliceEvidence | SegmentEvidence | Failure
+Request = Open | Preview | Edit | Segment | Import | Download | Cancel
+Answer = Opened | Progress | Drawn | SliceEvidence | SegmentEvidence | Stored | Failure
 
 _KNOWN = {
     kind.__name__: kind
     for kind in (
-        *(Open, Preview, Edit, Segment, Cancel, Prompt, Point, Region, Settings, Window),
-        *(Opened, Drawn, Failure, Progress, SliceEvidence, SliceSummary, SegmentEvidence, Frame),
+        *(Open, Preview, Edit, Segment, Import, Download, Cancel, Prompt, Point, Region, Settings, Window),
+        *(Opened, Stored, Drawn, Failure, Progress, SliceEvidence, SliceSummary, SegmentEvidence, Frame),
     )
 }
 

@@ -11,11 +11,28 @@ from typing import Any, BinaryIO
 
 from ..clip.base import ImageTextModel
 from ..errors import Cancelled, InputError, MedCLIPSAMError
-from ..evidence import SegmentEvidence
+from ..evidence import Progress, SegmentEvidence
+from ..models.importing import import_model
+from ..models.store import Store
 from ..sam.base import PromptableSegmenter
 from ..session import Session
 from ..volume import Volume
-from .messages import ANSWERS, Answer, Cancel, Drawn, Edit, Failure, Mailbox, Open, Opened, Preview, Segment
+from .messages import (
+    ANSWERS,
+    Answer,
+    Cancel,
+    Download,
+    Drawn,
+    Edit,
+    Failure,
+    Import,
+    Mailbox,
+    Open,
+    Opened,
+    Preview,
+    Segment,
+    Stored,
+)
 
 _NO_MEMORY = "There is not enough memory for this; close other programs or choose a smaller model."
 _log = logging.getLogger(__name__)
@@ -78,8 +95,13 @@ class Server:
         try:
             if unwanted():
                 raise Cancelled("The request was cancelled.")
-            if isinstance(request, Open):
-                return self._open(request)
+            match request:
+                case Open():
+                    return self._open(request)
+                case Import(path):
+                    return Stored(import_model(Path(path), Store()).name)
+                case Download(name):
+                    return self._download(number, name, unwanted)
             session = self._opened()
             session.limit(request.region)
             match request:
@@ -115,6 +137,14 @@ class Server:
         volume = Volume(request.array, request.ijk_to_ras, request.modality, request.name)
         session = self._session = Session(volume, *self._loaded[1], request.settings)
         return Opened(len(session.stack), session.window, session.models, session.choices)
+
+    def _download(self, number: int, name: str, unwanted: Callable[[], bool]) -> Stored:
+        from ..models.download import download_model
+
+        def progress(here: int, total: int) -> None:
+            self._say(number, Progress(name, "download", here, total))
+
+        return Stored(download_model(name, Store(), progress, unwanted).name)
 
     def _segment(
         self, session: Session, number: int, request: Segment, unwanted: Callable[[], bool]

@@ -1,0 +1,71 @@
+"""The models that are known by name: Resources/Models/catalogue.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Literal
+
+from ..errors import ModelError
+from ..resources import resource
+
+Role = Literal["clip", "segmenter"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A text-image model ("clip") or a segmenter.
+
+    Attributes:
+        name: what it is called on the command line and in provenance.
+        title, purpose, license, citation, source: for people; ``source`` is where its files come from.
+        megabytes: of its files, about.
+        hub: repository of the Hugging Face hub that ``files`` can be downloaded from, or
+        url: address of its only file; both empty where a person has to get it.
+        files: their names in the store; empty where they depend on what is imported.
+        sha256: of files by name, where the publisher's is known.
+    """
+
+    name: str
+    role: Role
+    title: str
+    purpose: str
+    megabytes: int
+    license: str
+    citation: str
+    source: str
+    hub: str = ""
+    url: str = ""
+    files: tuple[str, ...] = ()
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it comes with the installation."""
+        return self.source.startswith("built in")
+
+    @property
+    def can_be_downloaded(self) -> bool:
+        """Whether there is a public address of it."""
+        return bool(self.hub or self.url)
+
+
+@cache
+def catalogue() -> dict[str, Entry]:
+    """All entries by name, in the order of the file."""
+    document = json.loads(resource("Models/catalogue.json").read_text("utf-8"))
+    entries = [Entry(**{**content, "files": tuple(content.get("files", ()))}) for content in document["models"]]
+    return {entry.name: entry for entry in entries}
+
+
+def find_entry(name: str) -> Entry:
+    """The entry of that name.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if name not in catalogue():
+        raise ModelError(f"There is no model '{name}' in the catalogue; choose one of {', '.join(catalogue())}.")
+    return catalogue()[name]

@@ -1,0 +1,153 @@
+"""From what people have on a stick to a model in the store: a file, a folder, a hub's cache, or a zip of these."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from ..checksum import sha256
+from ..clip.folder import HUGGING_FACE_CONFIG, HUGGING_FACE_WEIGHTS, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS
+from ..errors import ModelError
+from ..weights import read_state_dict
+from .catalogue import Entry, find_entry
+from .recognise import check_numbers, models_of
+from .store import Store
+
+_WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")
+_TOKENIZER = ("tokenizer.json", "vocab.txt")  # either will do
+_BESIDE = ("special_tokens_map.json", "tokenizer_config.json", "merges.txt", "vocab.json", *_TOKENIZER)
+
+
+def import_model(path: Path, store: Store, name: str | None = None) -> Entry:
+    """Puts a model into the store.
+
+    Args:
+        path: weights alone (.safetensors, .bin, .pth, .pt), a folder as the hub gives it or caches it, or a zip file of
+            either.
+        name: which model of the catalogue it is, where two have the same tensors, such as SAM ViT-B and MedSAM.
+
+    Raises:
+        ModelError: it is no model of the catalogue, files are missing or damaged, or the store cannot be written.
+    """
+    if name is not None:
+        find_entry(name)
+    with _opened(path) as found:
+        weights = found if found.is_file() else _weights_in(found, path)
+        state = read_state_dict(weights)
+        check_numbers(state, str(weights.name))
+        entry = _which(path, weights, models_of(state), name)
+        if entry.role == "segmenter":
+            files = {next(iter(entry.files), f"{entry.name}{weights.suffix}"): weights}
+        else:
+            files = _clip_files(entry, weights, path)
+        store.add(entry, files, path.name)
+    return entry
+
+
+def export_model(name: str, store: Store, path: Path) -> None:
+    """Writes a zip file with a model of the store, for `import_model` on another computer.
+
+    Raises:
+        ModelError: the model is not ready, or the file is there already or cannot be written.
+    """
+    store.verify(name)
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        if path.exists():
+            raise ModelError(f"'{path}' exists: choose another name.")
+        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:  # weights do not get smaller
+            for file, place in store.files(name).items():
+                archive.write(place, f"{name}/{file}")
+        unfinished.replace(path)
+    except OSError as error:
+        raise ModelError(f"'{path}' cannot be written ({error.strerror}): choose another place.") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Path]:
+    """A file of weights, or a folder, which for a zip file is temporary."""
+    if not path.exists():
+        raise ModelError(f"There is nothing at '{path}': check the path.")
+    # PyTorch's own files are zip files, too.
+    if path.is_dir() or path.suffix.lower() in _WEIGHTS or not zipfile.is_zipfile(path):
+        yield path
+        return
+    with TemporaryDirectory(prefix="medclipsam-") as folder:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                _unpack(archive, Path(folder), path)
+        except (zipfile.BadZipFile, OSError, RuntimeError, EOFError) as error:
+            raise ModelError(f"'{path}' cannot be unpacked ({error}): copy the file again.") from None
+        yield Path(folder)
+
+
+def _unpack(archive: zipfile.ZipFile, folder: Path, path: Path) -> None:
+    members = archive.infolist()
+    for member in members:
+        place = PurePosixPath(member.filename.replace("\\", "/"))
+        is_link = (member.external_attr >> 16) & 0o170000 == 0o120000
+        if place.is_absolute() or ".." in place.parts or ":" in member.filename or is_link:
+            raise ModelError(f"'{path}' is refused: '{member.filename}' in it would be written outside of its folder.")
+    needed = sum(member.file_size for member in members)
+    if needed > shutil.disk_usage(folder).free:
+        raise ModelError(f"'{path}' needs {needed / 1e6:.0f} MB to be unpacked: free some space.")
+    archive.extractall(folder, members)
+
+
+def _weights_in(folder: Path, path: Path) -> Path:
+    """The weights in a folder or in its only nested one, as a hub's cache has them."""
+    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in _WEIGHTS and file.is_file())
+    preferred = [file for file in found if file.name in (*OPEN_CLIP_WEIGHTS, *HUGGING_FACE_WEIGHTS)]
+    # Of the same model in two formats, the one that cannot hold code.
+    chosen = sorted(preferred or found, key=lambda file: file.suffix != ".safetensors")
+    if not chosen:
+        raise ModelError(f"'{path}' has no weights ({', '.join(_WEIGHTS)}): choose the folder of a model.")
+    if len({file.parent for file in chosen}) > 1:
+        raise ModelError(f"'{path}' has several models: choose the folder of one of them.")
+    if not preferred and len(chosen) > 1:
+        raise ModelError(f"'{path}' has several files of weights: choose one of them.")
+    return chosen[0]
+
+
+def _which(path: Path, weights: Path, possible: tuple[str, ...], name: str | None) -> Entry:
+    if not possible:
+        raise ModelError(f"'{path}' is no model of the catalogue: its tensors are those of another program.")
+    if name is not None:
+        if name not in possible:
+            raise ModelError(f"'{path}' is {' or '.join(possible)}, not {name}.")
+        return find_entry(name)
+    entries = [find_entry(each) for each in possible]
+    if any(entry.sha256 for entry in entries[:-1]):
+        checksum = sha256(weights)
+        # What is not the publisher's own file of the one is taken for the other.
+        return next((entry for entry in entries if checksum in entry.sha256.values()), entries[-1])
+    entry = entries[0]
+    if entry.built_in:
+        raise ModelError(f"'{path}' is {entry.title}, which is built in: there is nothing to import.")
+    return entry
+
+
+def _clip_files(entry: Entry, weights: Path, path: Path) -> dict[str, Path]:
+    """The weights and what belongs to them, by the names that the loaders look for."""
+    folder = weights.parent
+    hugging_face = weights.name in HUGGING_FACE_WEIGHTS or not (folder / OPEN_CLIP_CONFIG).is_file()
+    config = HUGGING_FACE_CONFIG if hugging_face and (folder / HUGGING_FACE_CONFIG).is_file() else OPEN_CLIP_CONFIG
+    known = HUGGING_FACE_WEIGHTS if config == HUGGING_FACE_CONFIG else OPEN_CLIP_WEIGHTS
+    safe = weights.suffix == ".safetensors"
+    standard = next(file for file in known if file.endswith(".safetensors") == safe)
+    files = {weights.name if weights.name in known else standard: weights}
+    missing = [] if (folder / config).is_file() else [config]
+    if entry.name != "clip-vit-b-16" and not any((folder / file).is_file() for file in _TOKENIZER):
+        missing.append(" or ".join(_TOKENIZER))
+    if missing:
+        raise ModelError(
+            f"'{path}' has the weights of {entry.title}, but beside them is no {' and no '.join(missing)}: "
+            "import the whole folder of the model."
+        )
+    return files | {file: folder / file for file in (config, *_BESIDE) if (folder / file).is_file()}

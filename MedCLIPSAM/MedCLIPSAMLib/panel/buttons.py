@@ -1,0 +1,42 @@
+"""Icons of the buttons, and keys that press them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt  # pyright: ignore[reportMissingImports]
+
+from ..engine.resources import resource
+
+_ICONS = {
+    "addButton": "Add",
+    "duplicateButton": "Copy",
+    "removeButton": "Remove",
+    "upButton": "Up",
+    "downButton": "Down",
+    "positiveButton": "PositivePoint",
+    "negativeButton": "NegativePoint",
+    "clipImportButton": "Import",
+    "clipDownloadButton": "Download",
+    "segmenterImportButton": "Import",
+    "segmenterDownloadButton": "Download",
+    "undoButton": "Undo",
+    "redoButton": "Redo",
+}
+_KEYS = {"previewButton": "Ctrl+Return", "segmentButton": "Ctrl+Shift+Return", "cancelButton": "Esc"}
+
+
+def add_icons(ui: Any) -> None:
+    """Puts pictures on buttons; where one has room for its text only, the picture takes its place."""
+    for name, file in _ICONS.items():
+        getattr(ui, name).icon = qt.QIcon(str(resource(f"Icons/{file}.svg")))
+
+
+def add_shortcuts(ui: Any) -> list[Any]:
+    """Keys that work wherever the focus is in the panel; they do as long as somebody holds them."""
+    shortcuts = []
+    for name, keys in _KEYS.items():
+        shortcut = qt.QShortcut(qt.QKeySequence(keys), ui.promptsCollapsibleButton.parent())
+        shortcut.connect("activated()", getattr(ui, name).click)
+        shortcuts.append(shortcut)
+    return shortcuts
