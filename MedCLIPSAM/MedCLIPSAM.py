@@ -112,6 +112,7 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
+        self.addObserver(scene, scene.StartSaveEvent, self.onSceneStartSave)
         self.showPackages()
         self.initializeParameterNode()
 
@@ -127,6 +128,14 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The user opens the module."""
         if self._parameters is None:
             self.initializeParameterNode()
+        self.chooseVolume()
+        if self.panel is not None:
+            self.panel.entered = True
+
+    def exit(self) -> None:
+        """The user goes to another module: a preview stays, but follows no more."""
+        if self.panel is not None:
+            self.panel.entered = False
 
     def onSceneStartClose(self, caller: Any, event: Any) -> None:
         """The nodes are about to go, and so does the engine's process."""
@@ -140,6 +149,11 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.parent.isEntered:
             self.initializeParameterNode()
 
+    def onSceneStartSave(self, caller: Any, event: Any) -> None:
+        """A preview is not part of the scene, and the views are saved as they are without it."""
+        if self.panel is not None:
+            self.panel.slice_part.hide()
+
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAboutToBeRemoved(self, caller: Any, event: Any, node: Any) -> None:
         """A run does not go on without its volume or segmentation."""
@@ -147,14 +161,18 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.panel.nodeRemoved(node)
 
     def initializeParameterNode(self) -> None:
-        """Use the parameter set of the scene, with the first volume chosen if none is."""
+        """Use the parameter set of the scene."""
         parameters = self.logic.getParameterNode()
         self.ui.parameterSetSelector.setCurrentNode(parameters.parameterNode)
         if self._parameters is None:  # it was chosen there already
             self.setParameterNode(parameters)
+        self.chooseVolume()
+
+    def chooseVolume(self) -> None:
+        """Choose the first volume if none is."""
         firstVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-        if parameters.volume is None and firstVolume is not None:
-            parameters.volume = firstVolume
+        if self._parameters is not None and self._parameters.volume is None and firstVolume is not None:
+            self._parameters.volume = firstVolume
 
     def onParameterSetChanged(self, node: Any) -> None:
         """The user chose another parameter set, or removed the last one."""

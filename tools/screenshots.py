@@ -157,7 +157,7 @@ def _states(screen: Screen) -> None:
     screen.shoot("preview")
     (roi,) = slicer.util.getNodesByClass("vtkMRMLMarkupsROINode")
     roi.SetSize(roi.GetSize()[0], roi.GetSize()[1] * 0.6, roi.GetSize()[2])
-    desk.wait(lambda: panel.preview.evidence is not seen and not panel.preview.busy)
+    desk.wait(lambda: desk.evidence is not seen and not panel.preview.busy)
     screen.shoot("box")
     ui.hideButton.click()
     ui.promptTable.setCurrentCell(1, TEXT)

@@ -62,7 +62,8 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         return size.expandedTo(QtCore.QSize(title, _HEADER))
 
     def minimumSizeHint(self) -> QtCore.QSize:
-        return self.sizeHint()
+        size = QtCore.QSize(0, _HEADER) if self._collapsed else QtWidgets.QWidget.minimumSizeHint(self)
+        return size.expandedTo(QtCore.QSize(0, _HEADER))
 
     def hitButton(self, position: QtCore.QPoint) -> bool:
         return position.y() < _HEADER

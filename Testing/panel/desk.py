@@ -65,7 +65,13 @@ class Desk:
     def preview(self) -> Any:
         self.ui.previewButton.click()
         self.wait(lambda: not self.panel.preview.busy)
-        return self.panel.preview.evidence
+        return self.evidence
+
+    @property
+    def evidence(self) -> Any:
+        """What the preview shows."""
+        shown = self.panel.preview.shown
+        return None if shown is None else shown.evidence
 
     def segment(self) -> None:
         self.ui.segmentButton.click()

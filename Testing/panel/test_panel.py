@@ -16,7 +16,7 @@ def test_from_a_typed_word_to_a_segment_and_back(desk, capsys, tmp_path):
     desk.ui.promptTable.setCurrentCell(0, TEXT)
     seen = desk.preview()
     assert seen.found
-    assert "Slice 1: found" in desk.ui.previewLabel.text
+    assert "liver, slice 1: found" in desk.ui.previewLabel.text
     shown = [view.GetForegroundVolumeID() for view in desk.nodes("vtkMRMLSliceCompositeNode")]
     assert all(shown), "the heat map lies over the slice"
     assert len(desk.nodes("vtkMRMLMarkupsROINode")) == len(seen.boxes)
@@ -25,8 +25,8 @@ def test_from_a_typed_word_to_a_segment_and_back(desk, capsys, tmp_path):
     (roi,) = desk.nodes("vtkMRMLMarkupsROINode")[:1]
     size = list(roi.GetSize())
     roi.SetSize(size[0] * 0.6, size[1] * 0.8, size[2])
-    desk.wait(lambda: desk.panel.preview.evidence is not seen and not desk.panel.preview.busy)
-    edited = desk.panel.preview.evidence
+    desk.wait(lambda: desk.evidence is not seen and not desk.panel.preview.busy)
+    edited = desk.evidence
     assert edited.edited
     assert edited.boxes.shape == seen.boxes.shape
     assert edited.mask.sum() < seen.mask.sum()
@@ -75,16 +75,16 @@ def test_points_steer_the_preview_and_stay_with_the_prompt(desk):
     desk.ui.negativeButton.click()
     negative = next(n for n in desk.nodes("vtkMRMLMarkupsFiducialNode") if "Negative" in n.GetName())
     negative.AddControlPoint(vtk.vtkVector3d(ras))
-    desk.wait(lambda: desk.panel.preview.evidence is not seen and not desk.panel.preview.busy)
-    after = desk.panel.preview.evidence
+    desk.wait(lambda: desk.evidence is not seen and not desk.panel.preview.busy)
+    after = desk.evidence
     assert not after.mask[ijk[1], ijk[0]]
     assert not np.array_equal(after.mask, seen.mask)
-    (point,) = desk.panel._table.row.points
+    (point,) = desk.panel.table.row.points
     assert not point.positive
     assert np.allclose(point.ras, ras)
     desk.ui.clearPointsButton.click()
-    desk.wait(lambda: desk.panel.preview.evidence is not after and not desk.panel.preview.busy)
-    assert np.array_equal(desk.panel.preview.evidence.mask, seen.mask)
+    desk.wait(lambda: desk.evidence is not after and not desk.panel.preview.busy)
+    assert np.array_equal(desk.evidence.mask, seen.mask)
     assert not slicer.mrmlScene.GetNodeByID(negative.GetID()) or not negative.GetNumberOfControlPoints()
 
 
@@ -122,7 +122,7 @@ def test_the_scene_is_saved_and_reopened(desk, tmp_path):
     desk.widget.initializeParameterNode()
     assert desk.ui.promptTable.item(0, TEXT).text() == "liver"
     assert desk.ui.axisComboBox.currentText == "axial"
-    assert desk.panel._table.row.wordings == ("hepar",)
+    assert desk.panel.table.row.wordings == ("hepar",)
 
 
 def test_a_volume_of_one_slice_is_segmented(desk):
@@ -140,11 +140,11 @@ def test_a_volume_of_one_slice_is_segmented(desk):
 def test_a_table_of_fifty_rows(desk):
     for number in range(50):
         desk.type(number, f"structure {number}")
-    assert len(desk.panel._table.rows) == 50
+    assert len(desk.panel.table.rows) == 50
     desk.ui.removeButton.click()
     desk.ui.upButton.click()
-    assert [row.text for row in desk.panel._table.rows.rows][-2:] == ["structure 48", "structure 47"]
-    assert desk.parameters.rows == desk.panel._table.rows.to_json()
+    assert [row.text for row in desk.panel.table.rows.rows][-2:] == ["structure 48", "structure 47"]
+    assert desk.parameters.rows == desk.panel.table.rows.to_json()
 
 
 def test_prompts_come_from_the_library_and_from_files(desk, tmp_path, monkeypatch):
@@ -159,7 +159,7 @@ def test_prompts_come_from_the_library_and_from_files(desk, tmp_path, monkeypatc
         return action
 
     chosen(desk.ui.libraryButton.menu(), "CT Abdomen", "liver", "several wordings").trigger()
-    row = desk.panel._table.row
+    row = desk.panel.table.row
     assert (row.title, len(row.wordings) > 1) == ("liver", True)
     path = tmp_path / "prompts.json"
     monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: str(path))
@@ -168,7 +168,7 @@ def test_prompts_come_from_the_library_and_from_files(desk, tmp_path, monkeypatc
     assert written == row.prompt()
     monkeypatch.setattr(qt.QFileDialog, "getOpenFileName", lambda *_: (str(path), "Prompts"))
     chosen(desk.ui.fileButton.menu(), "Read prompts...").trigger()
-    assert [row.title for row in desk.panel._table.rows.rows] == ["liver", "liver 2"]
+    assert [row.title for row in desk.panel.table.rows.rows] == ["liver", "liver 2"]
     path.write_text("{", "utf-8")
     chosen(desk.ui.fileButton.menu(), "Read prompts...").trigger()
     assert "not JSON" in desk.ui.statusLabel.text
@@ -184,7 +184,7 @@ def test_the_result_is_exported(desk, tmp_path, monkeypatch):
 
     desk.type(0, "liver")
     desk.segment()
-    export, report = desk.ui.exportButton.menu().actions()
+    export, _dicom, report = desk.ui.exportButton.menu().actions()
     for name in ("result.seg.nrrd", "result.nii.gz"):
         monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_, name=name: str(tmp_path / name))
         export.trigger()
@@ -251,11 +251,12 @@ def test_the_fields_for_slices_know_the_volume(desk):
     desk.type(0, "liver")
     desk.ui.wholeVolumeCheckBox.checked = False
     assert (desk.ui.firstSpinBox.value, desk.ui.lastSpinBox.value) == (0, 5)
+    desk.ui.axisComboBox.currentIndex = 2
+    assert desk.ui.firstSpinBox.value == 0
+    assert desk.ui.lastSpinBox.value > 5, "all slices along the other axis"
+    desk.ui.axisComboBox.currentIndex = 0
     desk.ui.firstSpinBox.value, desk.ui.lastSpinBox.value = 2, 99
     assert desk.ui.lastSpinBox.value == 5
-    desk.ui.axisComboBox.currentIndex = 2
-    assert desk.ui.lastSpinBox.maximum > 5
-    desk.ui.axisComboBox.currentIndex = 0
     desk.segment()
     assert desk.state(0) == "found on 2 of 4 slices"
 

@@ -30,7 +30,7 @@ table = desk.ui.promptTable
 print("texts", [table.item(row, TEXT).text() for row in range(table.rowCount)])
 print("states", [desk.state(row) for row in range(table.rowCount)])
 print("axis", desk.ui.axisComboBox.currentText)
-print("points", desk.panel._table.rows[0].points)
+print("points", desk.panel.table.rows[0].points)
 print("segmentation", desk.parameters.segmentation.GetName())
 before = desk.voxels(0)
 desk.type(1, "spleen")
@@ -167,9 +167,11 @@ def test_keys_do_what_the_tooltips_say(desk):
         button.connect("clicked()", lambda keys=keys: pressed.append(keys))
     desk.type(0, "liver")
     desk.look_at(1)
-    for shortcut in desk.panel._shortcuts:
-        assert shortcut.key.toString(qt.QKeySequence.PortableText) in buttons
-        shortcut.activated.emit()
+    shortcuts = {each.key.toString(qt.QKeySequence.PortableText): each for each in desk.panel._shortcuts.values()}
+    assert not shortcuts["Esc"].enabled, "it is of whoever has the focus while there is nothing to cancel"
+    for keys in buttons:
+        shortcuts[keys].activated.emit()
+    assert not shortcuts["Esc"].enabled
     assert pressed == ["Ctrl+Return", "Ctrl+Shift+Return", "Esc"]
     assert "Cancelled" in desk.ui.statusLabel.text
 

@@ -61,13 +61,13 @@ class Stage:
         self.target = Target(self.segmentation_node, self.node, self.session.stack)
         self.engine, self.heard = Engine(), []
         jobs = [
-            Job(0, Prompt("bright bar", ("bright",)), RED, ()),
-            Job(2, Prompt("white bar", ("white",)), RED, (5,)),
+            Job("first", Prompt("bright bar", ("bright",)), RED),
+            Job("second", Prompt("white bar", ("white",)), RED),
         ]
         listener = Listener(
             lambda: self.heard.append("before writing"),
             lambda progress, left: self.heard.append((progress.number, progress.step.done, left is not None)),
-            lambda row, evidence, segment_id: self.heard.append((row, evidence.found, segment_id)),
+            lambda key, evidence, edited: self.heard.append((key, evidence.found, edited)),
             lambda sentence: self.heard.append(sentence),
         )
         engine: Any = self.engine
@@ -115,8 +115,8 @@ def test_prompts_are_run_one_after_the_other_and_each_is_written(stage):
     assert stage.heard == [
         (1, 3, True),
         "before writing",
-        (0, True, first),
-        (2, True, stage.ids[1]),
+        ("first", True, ()),
+        ("second", True, ()),
         None,
     ]
     assert not stage.live, "nothing stays of the preview"
@@ -148,10 +148,10 @@ def test_a_cancelled_run_keeps_its_part_or_not(stage, kept):
     assert engine.cancelled == [1]
     assert not run.running
     assert run.partial == 3
-    assert run.job.row == 2
+    assert run.job.key == "second"
     if kept:
-        segment_id = run.keep_part()
-        voxels = stage.voxels(segment_id)
+        run.keep_part()
+        voxels = stage.voxels(stage.ids[1])
         assert np.array_equal(np.flatnonzero(voxels.any((1, 2))), [3, 4, 5])
     else:
         run.discard_part()

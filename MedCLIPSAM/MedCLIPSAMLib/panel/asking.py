@@ -16,7 +16,8 @@ from ..scene.results import Target
 from ..scene.segments import check_target, segmentation_for
 from ..scene.slice_views import shown_slice
 from ..scene.volumes import volume_from_node
-from .rows import Colour, Row
+from .prompt_table import colour_of
+from .rows import Row
 from .slice_preview import Look
 from .volume_choice import OpenedVolume, VolumeChoice
 
@@ -34,38 +35,46 @@ class Asking:
     opened: OpenedVolume
     failed: Callable[[str], None]
 
-    def stack(self) -> SliceStack:
-        """The slices of the chosen volume.
+    def choice(self) -> VolumeChoice:
+        """What the engine has to have open.
 
         Raises:
-            InputError: no volume is chosen, or it cannot be used.
+            InputError: no volume is chosen.
         """
         chosen = self.parameters
         if chosen is None or chosen.volume is None:
             raise InputError("No volume is chosen; choose one that is loaded.")
-        choice = VolumeChoice(chosen.volume, chosen.axis, chosen.window, chosen.clip, chosen.segmenter, chosen.device)
-        return self.opened.need(choice, self.failed)
+        return VolumeChoice(chosen.volume, chosen.axis, chosen.window, chosen.clip, chosen.segmenter, chosen.device)
 
-    def slice_count(self) -> int:
-        """Of the chosen volume, without opening it.
+    def open_stack(self) -> SliceStack:
+        """The slices of the chosen volume, which the engine then has open.
 
         Raises:
-            InputError: the volume cannot be used.
+            InputError: as of `closed_stack`.
         """
-        return len(SliceStack(volume_from_node(self.parameters.volume), self.parameters.axis))
+        return self.opened.need(self.choice(), self.failed)
 
-    def look(self, row: Row, colour: Colour, index: int | None) -> Look:
+    def closed_stack(self) -> SliceStack:
+        """The slices of the chosen volume, whatever the engine has open.
+
+        Raises:
+            InputError: no volume is chosen, or it cannot be used.
+        """
+        choice = self.choice()
+        return SliceStack(volume_from_node(choice.volume_node), choice.axis)  # type: ignore[arg-type]  # checked there
+
+    def look(self, row: Row, index: int | None) -> Look:
         """A preview of slice ``index``, or of the one in view.
 
         Raises:
             InputError: the row has no prompt yet, or no slice is in view.
         """
-        prompt, stack = self.in_world(row.prompt()), self.stack()
+        prompt, stack = self.in_world(row.prompt()), self.open_stack()
         volume_node = self.parameters.volume
         index = shown_slice(stack, volume_node) if index is None else index
         if index is None:
             raise InputError("No slice view shows the volume along the chosen axis; bring one of its slices into view.")
-        return Look(volume_node, stack, index, prompt, row.points, colour, self.region())
+        return Look(row.key, self.choice(), stack, index, prompt, row.points, colour_of(row), self.region())
 
     def slices(self) -> tuple[range, Region | None]:
         """The slices to search, and the region.
@@ -74,7 +83,7 @@ class Asking:
             InputError: there are none.
         """
         chosen, region = self.parameters, self.region()
-        stack = self.stack()
+        stack = self.open_stack()
         slices = range(len(stack)) if chosen.wholeVolume else range(chosen.first, min(chosen.last + 1, len(stack)))
         if not len(slices):
             raise InputError(f"There are no slices {chosen.first} to {chosen.last}; choose from 0 to {len(stack) - 1}.")
@@ -107,7 +116,7 @@ class Asking:
         Raises:
             InputError: the chosen one cannot take them.
         """
-        chosen, stack = self.parameters, self.stack()
+        chosen, stack = self.parameters, self.open_stack()
         chosen.segmentation = segmentation_for(chosen.volume, chosen.segmentation)
         check_target(chosen.segmentation, chosen.volume)
         return Target(chosen.segmentation, chosen.volume, stack)

@@ -32,11 +32,11 @@ def add_icons(ui: Any) -> None:
         getattr(ui, name).icon = qt.QIcon(str(resource(f"Icons/{file}.svg")))
 
 
-def add_shortcuts(ui: Any) -> list[Any]:
-    """Keys that work wherever the focus is in the panel; they do as long as somebody holds them."""
-    shortcuts = []
+def add_shortcuts(ui: Any) -> dict[str, Any]:
+    """Keys by the names of their buttons; they work wherever the focus is in the panel, while somebody holds them."""
+    shortcuts = {}
     for name, keys in _KEYS.items():
         shortcut = qt.QShortcut(qt.QKeySequence(keys), ui.promptsCollapsibleButton.parent())
         shortcut.connect("activated()", getattr(ui, name).click)
-        shortcuts.append(shortcut)
+        shortcuts[name] = shortcut
     return shortcuts

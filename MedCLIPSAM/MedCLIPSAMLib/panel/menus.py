@@ -14,7 +14,7 @@ from ..engine.errors import InputError
 from ..engine.library import STYLES, LibraryEntry, read_library
 from ..engine.prompt import PromptSet
 from ..scene.dicom_seg import can_export_dicom_seg, export_dicom_seg
-from ..scene.files import save
+from ..scene.files import SUFFIXES, save
 from ..scene.replacing import write_text
 from ..scene.report import report_of
 from .prompt_table import PromptTable
@@ -68,15 +68,16 @@ class Menus:
         prompts = self._table.rows.prompts()
         path = _asked(qt.QFileDialog.getSaveFileName, self._ui.fileButton, _("Write prompts"), "Prompts (*.json)")
         if path is not None:
-            self._write(path.with_suffix(".json"), prompts.to_json())
+            self._write(path, ".json", prompts.to_json())
 
     def export(self) -> None:
         """Writes the segmentation as its file name says."""
         segmentation_node, volume_node = self._needed()
-        kinds = "Segmentation (*.seg.nrrd *.nii.gz *.nii)"
+        kinds = "Segmentation (*.seg.nrrd *.nii.gz)"
         path = _asked(qt.QFileDialog.getSaveFileName, self._ui.exportButton, _("Export"), kinds)
         if path is not None:
-            self._told(save(segmentation_node, volume_node, path, force=True))  # the dialog has asked
+            path, asked = _with_ending(path, ".seg.nrrd", SUFFIXES)
+            self._told(save(segmentation_node, volume_node, path, force=asked))
 
     def export_dicom(self) -> None:
         """Writes the segments as a DICOM segmentation object."""
@@ -91,7 +92,7 @@ class Menus:
         segmentation_node, _volume_node = self._needed()
         path = _asked(qt.QFileDialog.getSaveFileName, self._ui.exportButton, _("Write report"), "Text (*.txt)")
         if path is not None:
-            self._write(path.with_suffix(".txt"), report_of(segmentation_node))
+            self._write(path, ".txt", report_of(segmentation_node))
 
     def _needed(self) -> tuple[Any, Any]:
         segmentation_node, volume_node = self._nodes()
@@ -99,7 +100,10 @@ class Menus:
             raise InputError("There is no segmentation yet; segment a volume first.")
         return segmentation_node, volume_node
 
-    def _write(self, path: Path, text: str) -> None:
+    def _write(self, path: Path, ending: str, text: str) -> None:
+        path, asked = _with_ending(path, ending, (ending,))
+        if path.exists() and not asked:
+            raise InputError(f"{path} exists; type its whole name to replace it.")
         try:
             write_text(path, text)
         except OSError as error:
@@ -146,3 +150,10 @@ def _asked(dialog: Callable[..., Any], parent: Any, title: str, kinds: str) -> P
     chosen = dialog(parent, title, "", kinds)
     path = chosen[0] if isinstance(chosen, tuple) else chosen
     return Path(str(path)) if path else None
+
+
+def _with_ending(path: Path, ending: str, known: Sequence[str]) -> tuple[Path, bool]:
+    """A path with an ending, and whether it is what the dialog has asked about, should it exist."""
+    if path.name.lower().endswith(tuple(known)):
+        return path, True
+    return path.with_name(path.name + ending), False

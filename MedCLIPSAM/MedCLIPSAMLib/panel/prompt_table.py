@@ -19,11 +19,10 @@ _WIDTHS = {_ON: 24, _COLOUR: 24, _NAME: 70, _STATE: 104}  # the text has the res
 _PALETTE: tuple[Colour, ...] = ((0.90, 0.62, 0.0), (0.34, 0.71, 0.91), (0.0, 0.62, 0.45), (0.80, 0.47, 0.65))
 
 
-def colour_of(rows: Rows, number: int) -> Colour:
+def colour_of(row: Row) -> Colour:
     """What the user chose for a row, or the terminology has for its name, or one of a few."""
-    row = rows[number]
     term = find_term(row.title) if row.title and row.colour is None else None
-    return row.colour or (term.colour if term is not None else None) or _PALETTE[number % len(_PALETTE)]
+    return row.colour or (term.colour if term is not None else None) or _PALETTE[int(row.key[:8], 16) % len(_PALETTE)]
 
 
 def state_of(row: Row) -> str:
@@ -50,6 +49,10 @@ class PromptTable:
         changed: told the new rows.
         selected: told that another row is selected.
         coloured: told a row whose colour the user chose, and the colour.
+
+    Attributes:
+        rows: what is shown.
+        place: see `Row.place`; states are those that they have there.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class PromptTable:
         self._ui, self._changed, self._selected, self._coloured = ui, changed, selected, coloured
         self._table = ui.promptTable
         self._showing = False
-        self.rows = Rows()
+        self.rows, self.place = Rows(), ""
         self._table.setColumnCount(5)
         self._table.setHorizontalHeaderLabels(["", "", _("Prompt"), _("Name"), _("State")])
         self._table.verticalHeader().setVisible(False)
@@ -104,6 +107,10 @@ class PromptTable:
         """The selected row."""
         return self.rows[self.number] if 0 <= self.number < len(self.rows) else None
 
+    def commit(self) -> None:
+        """Takes what is typed in a cell and not finished yet: keys and, on a Mac, buttons leave the focus there."""
+        self._table.setFocus()
+
     def add(self, rows: list[Row]) -> None:
         """Adds rows at the end, and selects the last."""
         self.change_rows(self.rows.added(rows), len(self.rows) + len(rows) - 1)
@@ -144,9 +151,9 @@ class PromptTable:
         ticked.setToolTip(_("Whether a run over the volume looks for it."))
         colour = self._item(place, _COLOUR)
         colour.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
-        colour.setIcon(_swatch(colour_of(self.rows, place)))
+        colour.setIcon(_swatch(colour_of(self.rows[place])))
         colour.setToolTip(_("Double-click to choose the colour of the segment."))
-        for column, text in ((_TEXT, row.text), (_NAME, row.name or row.title), (_STATE, state_of(row))):
+        for column, text in ((_TEXT, row.text), (_NAME, row.name or row.title), (_STATE, state_of(row.at(self.place)))):
             item = self._item(place, column)
             if item.text() != text:
                 item.setText(text)
@@ -187,6 +194,7 @@ class PromptTable:
         elif item.column() == _NAME:
             name = item.text().strip()
             self.change(number, name="" if name == self.rows[number].text.strip() else name)
+            self.show(self.rows)  # an empty name shows the text
         elif item.column() == _ON:
             self.change(number, on=item.checkState() == qt.Qt.Checked)
 
@@ -201,7 +209,7 @@ class PromptTable:
 
     def _double_clicked(self, place: int, column: int) -> None:
         if column == _COLOUR:
-            colour = qt.QColorDialog.getColor(qt.QColor.fromRgbF(*colour_of(self.rows, place)), self._table)
+            colour = qt.QColorDialog.getColor(qt.QColor.fromRgbF(*colour_of(self.rows[place])), self._table)
             if colour.isValid():
                 chosen = colour.redF(), colour.greenF(), colour.blueF()
                 self.change(place, colour=chosen)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
+from uuid import uuid4
 
 from ..engine.errors import InputError, MedCLIPSAMError
 from ..engine.prompt import Point, Prompt, PromptSet
@@ -42,6 +43,8 @@ class Row:
         instances, visual, localize, sensitivity: as of `Prompt`.
         outcome: None before the first run and after a change of what is looked for.
         accepted: numbers of the slices that were accepted by hand.
+        place: the volume and the axis that ``outcome`` and ``accepted`` are of.
+        key: tells rows apart, whatever they are called and wherever they stand.
     """
 
     text: str = ""
@@ -57,6 +60,8 @@ class Row:
     points: tuple[Point, ...] = ()
     outcome: Outcome | None = None
     accepted: tuple[int, ...] = ()
+    place: str = ""
+    key: str = field(default_factory=lambda: uuid4().hex, compare=False)
 
     @property
     def title(self) -> str:
@@ -81,10 +86,23 @@ class Row:
         )
 
     def changed(self, **values: Any) -> Row:
-        """The row with other values; what was found is no longer its outcome if it looks for something else."""
+        """The row with other values.
+
+        What was found is no longer its outcome if it looks for something else, nor are slices accepted for it if its
+        segment is another.
+        """
         row = replace(self, **values)
-        same = all(getattr(row, name) == getattr(self, name) for name in _LOOKED_FOR)
-        return row if same else replace(row, outcome=None)
+        if not row.looks_as(self):
+            row = replace(row, outcome=None)
+        return row if row.title == self.title else replace(row, accepted=())
+
+    def looks_as(self, other: Row, but: tuple[str, ...] = ()) -> bool:
+        """Whether both rows look for the same, ``but`` for some of its parts."""
+        return all(getattr(self, name) == getattr(other, name) for name in _LOOKED_FOR if name not in but)
+
+    def at(self, place: str) -> Row:
+        """The row as it is for a volume and an axis: what became of it elsewhere does not count."""
+        return self if place == self.place else replace(self, outcome=None, accepted=(), place=place)
 
     @classmethod
     def of(cls, prompt: Prompt) -> Row:
@@ -119,6 +137,10 @@ class Rows:
     def __getitem__(self, number: int) -> Row:
         return self.rows[number]
 
+    def number_of(self, key: str) -> int | None:
+        """Where the row with this key is; None if it is not there any more."""
+        return next((number for number, row in enumerate(self.rows) if row.key == key), None)
+
     def with_row(self, number: int, row: Row) -> Rows:
         """Row ``number`` replaced."""
         return Rows((*self.rows[:number], row, *self.rows[number + 1 :]))
@@ -132,7 +154,8 @@ class Rows:
 
     def duplicated(self, number: int) -> Rows:
         """A copy of row ``number`` after it, of which nothing was found yet."""
-        copy = replace(_with_free_name(self.rows[number], self.rows), outcome=None, accepted=())
+        copy = _with_free_name(self.rows[number], self.rows)
+        copy = replace(copy, outcome=None, accepted=(), place="", key=Row().key)
         return Rows((*self.rows[: number + 1], copy, *self.rows[number + 1 :]))
 
     def removed(self, number: int) -> Rows:
@@ -181,7 +204,7 @@ class Rows:
 
 
 def _row(entry: dict[str, Any]) -> Row:
-    known = {field.name: entry[field.name] for field in fields(Row) if field.name in entry}
+    known = {each.name: entry[each.name] for each in fields(Row) if each.name in entry}
     for name in ("wordings", "contrast", "accepted"):
         known[name] = tuple(known.get(name, ()))
     known["points"] = tuple(Point(tuple(point["ras"]), point["positive"]) for point in known.get("points", ()))

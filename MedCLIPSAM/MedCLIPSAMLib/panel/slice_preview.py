@@ -17,7 +17,9 @@ from ..scene.boxes import BoxHandles
 from ..scene.heat_map import HeatMap
 from ..scene.live_mask import LiveMask
 from ..scene.points import PointMarks
+from ..scene.results import Chain
 from .link import EngineLink
+from .volume_choice import VolumeChoice
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,14 @@ class Look:
     """What to look for, and where: slice ``index`` of the stack of a volume node.
 
     Attributes:
+        key: of the row of the table.
+        choice: what the engine has open for it.
         points: clicked for the prompt, in RAS mm of the volume node itself; those of the prompt are in RAS of the
             world.
     """
 
-    volume_node: Any
+    key: str
+    choice: VolumeChoice
     stack: SliceStack
     index: int
     prompt: Prompt
@@ -37,35 +42,51 @@ class Look:
     colour: tuple[float, float, float]
     region: Region | None
 
+    @property
+    def volume_node(self) -> Any:
+        """The volume that is looked at."""
+        return self.choice.volume_node
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is seen in the views: what was asked for, the answer, and what it was made with."""
+
+    look: Look
+    evidence: SliceEvidence
+    chain: Chain
+
 
 class SlicePreview:
     """Asks for one slice at a time, shows what comes, and asks again when a box was dragged.
 
     Args:
+        chain: what the engine has open.
         seen: told of each evidence that is shown.
-        failed: told a sentence if there is none.
+        failed: told a sentence if there is none; then nothing is shown.
         clicked: told all points after one was placed, moved or removed.
 
     Attributes:
-        evidence: what is shown, None for nothing.
-        look: what it was asked with.
+        shown: what is seen, None for nothing.
+        look: what was asked for last, None for nothing.
     """
 
     def __init__(
         self,
         link: EngineLink,
+        chain: Callable[[], Chain],
         seen: Callable[[SliceEvidence], None],
         failed: Callable[[str], None],
         clicked: Callable[[tuple[Point, ...]], None],
     ) -> None:
-        self._link, self._seen, self._failed = link, seen, failed
+        self._link, self._chain, self._seen, self._failed = link, chain, seen, failed
         self._heat, self._live = HeatMap(), LiveMask()
         self._boxes = BoxHandles(self._dragged)
         self._marks = PointMarks(lambda: clicked(self._marks.points()))
         self._number: int | None = None  # of the request at work
         self._waiting: np.ndarray | None = None  # boxes that were dragged meanwhile
         self._opacity = 0.5
-        self.evidence: SliceEvidence | None = None
+        self.shown: Shown | None = None
         self.look: Look | None = None
 
     @property
@@ -74,12 +95,15 @@ class SlicePreview:
         return self._number is not None
 
     def ask(self, look: Look, *, keep_boxes: bool = False) -> None:
-        """Looks at a slice, in place of whatever was asked for before.
+        """Looks at a slice, in place of whatever was asked for before; that of another row is no longer shown.
 
         Args:
             keep_boxes: boxes that a person has drawn on this slice stay, and the mask is made from them.
         """
-        drawn = self.evidence.boxes if self.evidence is not None and self.evidence.edited else None
+        if self.look is not None and self.look.key != look.key:
+            self.clear()
+        shown = self.shown
+        drawn = shown.evidence.boxes if shown is not None and shown.evidence.edited else None
         same = self.look is not None and self.look.index == look.index
         if self._number is not None:
             self._link.cancel(self._number)
@@ -104,7 +128,7 @@ class SlicePreview:
         """Shows nothing more, and hears nothing more."""
         if self._number is not None:
             self._link.cancel(self._number)
-        self._number = self._waiting = self.evidence = self.look = None
+        self._number = self._waiting = self.shown = self.look = None
         self._heat.hide()
         self._boxes.clear()
         self._marks.clear()
@@ -116,8 +140,8 @@ class SlicePreview:
     def _heard(self, answer: Answer) -> None:
         self._number = None
         if isinstance(answer, Failure):
-            self._waiting = None
             if not answer.cancelled:
+                self.clear()
                 self._failed(answer.sentence)
         elif isinstance(answer, SliceEvidence):
             self._show(answer)
@@ -126,7 +150,7 @@ class SlicePreview:
         look = self.look
         assert look is not None
         place = (look.volume_node, look.stack, evidence.index)
-        self.evidence = evidence
+        self.shown = Shown(look, evidence, self._chain())
         self._live.begin(look.volume_node, look.stack, range(evidence.index, evidence.index + 1), look.colour)
         self._live.draw(evidence.index, evidence.mask)
         self._live.show()
@@ -142,7 +166,7 @@ class SlicePreview:
 
     def _dragged(self) -> None:
         look, boxes = self.look, self._boxes.boxes()
-        if look is None or self.evidence is None:
+        if look is None or self.shown is None:
             return
         if self._number is not None:
             self._waiting = boxes

@@ -24,12 +24,11 @@ _SHOW_S = 0.25  # between two times that the views draw the growing mask
 
 @dataclass(frozen=True)
 class Job:
-    """One row of the table in a run: its number, what to look for, its colour, and slices accepted by hand."""
+    """One row of the table in a run: its key, what to look for, and its colour."""
 
-    row: int
+    key: str
     prompt: Prompt
     colour: tuple[float, float, float]
-    kept: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -39,13 +38,13 @@ class Listener:
     Attributes:
         before_writing: once, before the first segment changes.
         progressed: progress, and the seconds that are left, None while that is unknown.
-        finished: a row, its evidence and the ID of its segment.
+        finished: the key of a row, its evidence, and the slices of its segment that a person has accepted.
         ended: the run is over; a sentence if it failed.
     """
 
     before_writing: Callable[[], None]
     progressed: Callable[[RunProgress, float | None], None]
-    finished: Callable[[int, SegmentEvidence, str], None]
+    finished: Callable[[str, SegmentEvidence, tuple[int, ...]], None]
     ended: Callable[[str | None], None]
 
 
@@ -64,6 +63,7 @@ class VolumeRun:
     ) -> None:
         self._link, self._target, self._jobs, self._listener = link, target, list(jobs), listener
         self._slices, self._region, self._chain = slices, region, chain
+        self._made_with: Chain | None = None  # the engine may have another volume open when a part is kept
         self._live = LiveMask()
         self._place = -1  # of the job at work
         self._number: int | None = None  # of the request at work
@@ -93,20 +93,19 @@ class VolumeRun:
             self._number = None
             self._live.show()
 
-    def keep_part(self) -> str | None:
-        """Writes what was drawn of the prompt at work when the run was cancelled; the ID of its segment.
+    def keep_part(self) -> None:
+        """Writes what was drawn of the prompt at work when the run was cancelled.
 
         Raises:
-            InputError: as of `Target.write`.
+            InputError: as of `Target.write`; the part can still be kept or discarded then.
         """
-        job, drawn = self._jobs[self._place], sorted(self._drawn)
-        try:
-            if not drawn:
-                return None
-            self._before_writing()
-            return self._target.write_part(job.prompt, self._live.mask, drawn, self._chain(), job.kept, job.colour)
-        finally:
-            self.discard_part()
+        job, drawn, chain = self._jobs[self._place], sorted(self._drawn), self._made_with
+        if not drawn or chain is None:
+            return
+        self._before_writing()
+        kept = self._target.edited(job.prompt.name, chain)
+        self._target.write_part(job.prompt, self._live.mask, drawn, chain, kept, job.colour)
+        self.discard_part()
 
     def discard_part(self) -> None:
         """Forgets what was drawn and not written."""
@@ -138,6 +137,8 @@ class VolumeRun:
         self._number = self._link.ask(request, self._heard)
 
     def _heard(self, answer: Answer) -> None:
+        if not isinstance(answer, Failure):
+            self._made_with = self._made_with or self._chain()
         match answer:
             case Progress():
                 progress = RunProgress(self._place + 1, len(self._jobs), answer)
@@ -157,15 +158,16 @@ class VolumeRun:
             self._live.show()
 
     def _write(self, evidence: SegmentEvidence) -> None:
-        job = self._jobs[self._place]
+        job, chain = self._jobs[self._place], self._made_with or self._chain()
         try:
             self._before_writing()
-            segment_id = self._target.write_run(job.prompt, evidence, self._chain(), job.kept, job.colour)
+            kept = self._target.edited(job.prompt.name, chain)
+            self._target.write_run(job.prompt, evidence, chain, kept, job.colour)
         except MedCLIPSAMError as error:
             self._fail(str(error))
             return
         self._durations.append(time.monotonic() - self._started)
-        self._listener.finished(job.row, evidence, segment_id)
+        self._listener.finished(job.key, evidence, kept)
         self._next()
 
     def _fail(self, sentence: str) -> None:

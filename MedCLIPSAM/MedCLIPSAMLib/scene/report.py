@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .provenance import Provenance, read_provenance
+from .provenance import read_provenance
+from .segments import is_as_written
 
 
 def report_of(segmentation_node: Any) -> str:
     """One paragraph for each segment of a segmentation node; nothing of the patient is in it."""
     segmentation = segmentation_node.GetSegmentation()
     segments = [segmentation.GetNthSegment(number) for number in range(segmentation.GetNumberOfSegments())]
-    parts = [_paragraph(segment.GetName(), read_provenance(segment)) for segment in segments]
+    parts = [_paragraph(segment) for segment in segments]
     return "\n".join([f"Segments of {segmentation_node.GetName()}", "", *parts])
 
 
-def _paragraph(name: str, made: Provenance | None) -> str:
+def _paragraph(segment: Any) -> str:
+    name, made = segment.GetName(), read_provenance(segment)
     if made is None:
         return f"{name}\n  not made by MedCLIP-SAM, or changed beyond what it can tell\n"
     prompt = made.prompt
@@ -28,6 +30,7 @@ def _paragraph(name: str, made: Provenance | None) -> str:
         "slices searched": searched,
         "found": f"on {made.slices_found} slices" if made.found else "no",
         "edited slices": ", ".join(map(str, made.edited)),
+        "since then": "" if is_as_written(segment) else "changed by hand",
         **{model.role: f"{model.name}, SHA-256 {model.checksum}" for model in made.models},
         "settings": json.dumps(dict(made.settings), sort_keys=True),
         "version": f"MedCLIP-SAM {made.version}, {made.created}",

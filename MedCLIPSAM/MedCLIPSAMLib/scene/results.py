@@ -54,6 +54,8 @@ class Target:
         kept: Collection[int],
         provenance: Provenance,
         colour: Sequence[float] | None = None,
+        *,
+        changed_too: bool = False,
     ) -> str:
         """Puts the ``slices`` but not those ``kept`` of a mask into the segment of a prompt; returns its ID.
 
@@ -64,13 +66,13 @@ class Target:
             mask: (K, J, I) bool.
             kept: slices that stay as they are.
             provenance: how many other slices have something is filled in.
-            colour: as of `write_segment`.
+            colour: as of `write_segment`; changed_too: as of `find_segment`.
 
         Raises:
             InputError: as of `check` and `write_segment`.
         """
         self.check()
-        segment_id = find_segment(self.segmentation_node, prompt.name)
+        segment_id = find_segment(self.segmentation_node, prompt.name, changed_too=changed_too)
         if segment_id is not None:
             before = read_segment(self.segmentation_node, self.volume_node, segment_id)
             written = np.setdiff1d(slices, list(kept))
@@ -82,6 +84,14 @@ class Target:
             mask = before
         nodes = self.segmentation_node, self.volume_node
         return write_segment(*nodes, mask, prompt.name, segment_id=segment_id, colour=colour, provenance=provenance)
+
+    def edited(self, name: str, chain: Chain) -> tuple[int, ...]:
+        """The slices that a person has accepted in the segment that a run for the prompt ``name`` would replace."""
+        segment_id = find_segment(self.segmentation_node, name)
+        if segment_id is None:
+            return ()
+        made = read_provenance(self.segmentation_node.GetSegmentation().GetSegment(segment_id))
+        return () if made is None else _edited(made, chain)
 
     def write_run(
         self,
@@ -131,10 +141,10 @@ class Target:
     def accept(
         self, prompt: Prompt, evidence: SliceEvidence, chain: Chain, colour: Sequence[float] | None = None
     ) -> str:
-        """One slice as a person has it now. As `write`."""
+        """One slice as a person has it now, also into a segment that was painted on since. As `write`."""
         mask = np.zeros(self.volume_node.GetImageData().GetDimensions()[::-1], bool)
         self.stack.arrange(mask)[evidence.index] = evidence.mask
-        segment_id = find_segment(self.segmentation_node, prompt.name)
+        segment_id = find_segment(self.segmentation_node, prompt.name, changed_too=True)
         segment = segment_id and self.segmentation_node.GetSegmentation().GetSegment(segment_id)
         before = read_provenance(segment) if segment else None
         if before is None:
@@ -143,6 +153,11 @@ class Target:
             before,
             prompt=prompt,
             found=before.found or evidence.found,
-            edited=tuple(sorted({*before.edited, evidence.index})),
+            edited=tuple(sorted({*_edited(before, chain), evidence.index})),
         )
-        return self.write(prompt, mask, [evidence.index], (), provenance, colour)
+        return self.write(prompt, mask, [evidence.index], (), provenance, colour, changed_too=True)
+
+
+def _edited(made: Provenance, chain: Chain) -> tuple[int, ...]:
+    """The slices that were accepted along the axis of ``chain``: along another one their numbers mean nothing."""
+    return made.edited if made.settings.get("axis") == chain.choices.get("axis") else ()

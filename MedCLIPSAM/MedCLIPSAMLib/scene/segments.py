@@ -28,10 +28,10 @@ def create_segmentation(volume_node: Any, name: str | None = None) -> Any:
 
 
 def belongs_to(segmentation_node: Any, volume_node: Any) -> bool:
-    """Whether a segmentation takes segments of a volume: it is empty, or the volume is its reference geometry."""
+    """Whether a segmentation takes segments of a volume: it is empty, or has no other volume as its geometry."""
     role = segmentation_node.GetReferenceImageGeometryReferenceRole()
     is_empty = segmentation_node.GetSegmentation().GetNumberOfSegments() == 0
-    return is_empty or segmentation_node.GetNodeReferenceID(role) == volume_node.GetID()
+    return is_empty or segmentation_node.GetNodeReferenceID(role) in (None, volume_node.GetID())
 
 
 def segmentation_for(volume_node: Any, chosen: Any = None) -> Any:
@@ -94,6 +94,7 @@ def write_segment(
             f"The mask has the shape {mask.shape} and {volume_node.GetName()} {shape}; make it of that volume."
         )
     labelmap = make_labelmap(_place(segmentation_node, volume_node), mask)
+    untouched = True
     segmentation = segmentation_node.GetSegmentation()
     if segment_id is None:
         segment = _new_segment(segmentation, name)
@@ -102,13 +103,15 @@ def write_segment(
             _paint(segment, colour)
     else:
         segment = _segment(segmentation_node, segment_id)
+        untouched = is_as_written(segment)
         had_surfaces = segmentation.ContainsRepresentation(_surface())
         _replace_labelmap(segmentation, segment_id, labelmap)
         if had_surfaces:
             segmentation.CreateRepresentation(_surface(), True)
     if provenance is not None:
         write_provenance(segment, provenance)
-        segment.SetTag(_WRITTEN, _state(segment))
+        if untouched:  # else it stays the user's, whom no run may overwrite
+            segment.SetTag(_WRITTEN, _state(segment))
     if segment_id is None:
         segmentation.AddSegment(segment)
     return str(segmentation.GetSegmentIdBySegment(segment))
@@ -132,20 +135,31 @@ def read_segment(segmentation_node: Any, volume_node: Any, segment_id: str) -> n
     return array.astype(bool)
 
 
-def find_segment(segmentation_node: Any, name: str) -> str | None:
+def find_segment(segmentation_node: Any, name: str, *, changed_too: bool = False) -> str | None:
     """ID of the segment which this package made for the prompt `name` and nobody changed since; else None.
 
     A segment which the user drew, painted on, renamed or copied is never found, so that a run cannot replace it.
+
+    Args:
+        changed_too: find one that was painted on, too, for a slice that the user adds to it.
     """
     segmentation = segmentation_node.GetSegmentation()
+    painted = None
     for index in range(segmentation.GetNumberOfSegments()):
-        segment = segmentation.GetNthSegment(index)
+        segment, segment_id = segmentation.GetNthSegment(index), str(segmentation.GetNthSegmentID(index))
         provenance = read_provenance(segment)
         if provenance is None or provenance.prompt.name.casefold() != name.casefold():
             continue
-        if read_tag(segment, _WRITTEN) == _state(segment):
-            return str(segmentation.GetNthSegmentID(index))
-    return None
+        if is_as_written(segment):
+            return segment_id
+        if segment.GetName().casefold() == name.casefold():
+            painted = painted or segment_id
+    return painted if changed_too else None
+
+
+def is_as_written(segment: Any) -> bool:
+    """Whether nobody has painted on a segment, renamed or copied it since this package wrote it."""
+    return read_tag(segment, _WRITTEN) == _state(segment)
 
 
 def _state(segment: Any) -> str:
