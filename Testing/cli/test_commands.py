@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -105,15 +104,6 @@ def _shift(i: float, j: float, k: float) -> np.ndarray:
     matrix = np.eye(4)
     matrix[:3, 3] = i, j, k
     return matrix
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    def forbidden(*arguments, **options):
-        raise AssertionError("the network was asked")
-
-    monkeypatch.setattr(socket.socket, "connect", forbidden)
-    monkeypatch.setattr(socket, "getaddrinfo", forbidden)
 
 
 def test_models_list_names_every_model(command, no_network):

@@ -13,7 +13,7 @@ import slicer
 from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.engine.volume import AXES, SliceStack, Volume
 from MedCLIPSAMLib.scene.geometry import ijk_to_ras, to_world
-from MedCLIPSAMLib.scene.slice_views import jump_to_slice, observe_slices, shown_slice, slice_to_node
+from MedCLIPSAMLib.scene.slice_views import SliceObservation, jump_to_slice, shown_slice, slice_to_node
 from MedCLIPSAMLib.scene.volumes import volume_from_node
 
 from . import grids
@@ -158,7 +158,7 @@ def test_without_views_nothing_is_shown():
 
 def test_moves_are_heard_once_each_until_stopped(views: dict[str, Any]):
     calls: list[None] = []
-    observation = observe_slices(lambda: calls.append(None))
+    observation = SliceObservation(lambda: calls.append(None))
     red = views["Red"]
     red.SetSliceOffset(5)
     assert len(calls) == 1
@@ -188,7 +188,7 @@ def test_moves_are_heard_once_each_until_stopped(views: dict[str, Any]):
 def test_closing_the_scene_is_no_move(views: dict[str, Any]):
     calls: list[None] = []
     views["Red"].SetSliceOffset(5)
-    observation = observe_slices(lambda: calls.append(None))
+    observation = SliceObservation(lambda: calls.append(None))
     slicer.mrmlScene.Clear()
     assert calls == []
     views["Red"].SetSliceOffset(7)
@@ -198,7 +198,7 @@ def test_closing_the_scene_is_no_move(views: dict[str, Any]):
 
 def test_observation_ends_with_whoever_holds_it(views: dict[str, Any]):
     calls: list[None] = []
-    observation = observe_slices(lambda: calls.append(None))
+    observation = SliceObservation(lambda: calls.append(None))
     del observation
     gc.collect()
     views["Red"].SetSliceOffset(5)

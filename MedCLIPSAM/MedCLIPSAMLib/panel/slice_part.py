@@ -10,7 +10,7 @@ from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 from ..engine.errors import InputError
 from ..engine.evidence import SliceEvidence
 from ..engine.prompt import Point
-from ..scene.slice_views import observe_slices, shown_slice
+from ..scene.slice_views import SliceObservation, shown_slice
 from .rows import Row
 from .slice_preview import Look, Shown, SlicePreview
 
@@ -31,7 +31,7 @@ class SlicePart:
         self._panel = panel
         self._accepted: Shown | None = None
         self.preview = SlicePreview(panel.link, lambda: panel.opened.chain, self._seen, self._failed, self._clicked)
-        self._observed = observe_slices(self._slice_moved)
+        self._observed = SliceObservation(self._slice_moved)
         ui = panel.ui
         for button, call in (
             (ui.previewButton, self.look),

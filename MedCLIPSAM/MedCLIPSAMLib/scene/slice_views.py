@@ -53,15 +53,6 @@ def jump_to_slice(stack: SliceStack, volume_node: Any, index: int) -> None:
         view.SetSliceOffset(view.GetSliceOffset() + distance)
 
 
-def observe_slices(call: Callable[[], None]) -> SliceObservation:
-    """`call()` when a slice view moves or turns, appears in the layout or leaves it.
-
-    Returns:
-        The observation, which ends with its `stop()` or when nobody holds it any more.
-    """
-    return SliceObservation(call)
-
-
 def check_index(stack: SliceStack, index: int) -> None:
     """Refuse the number of a slice that a stack does not have.
 
@@ -110,7 +101,10 @@ class Observation:
 
 
 class SliceObservation:
-    """Observes all slice views, those of later layouts included; see `observe_slices`."""
+    """`call()` when a slice view moves or turns, appears in the layout or leaves it, those of later layouts included.
+
+    It ends with `stop()`, or when nobody holds it any more.
+    """
 
     def __init__(self, call: Callable[[], None]) -> None:
         self._call = call
