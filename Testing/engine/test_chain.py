@@ -16,7 +16,7 @@ from MedCLIPSAMLib.engine.sam.registry import load_segmenter
 from MedCLIPSAMLib.engine.session import Session
 from MedCLIPSAMLib.engine.volume import Volume
 
-from .test_session import dice
+from .bars import dice
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ class Locator:
     """Brings saliency onto the pixels of a slice, binarises it and draws boxes.
 
     Attributes:
+        localize: name of the binarizer, where a prompt asks for none.
         stretched: the largest value of every slice counts as 1, as published, and only the largest component is
             kept if nothing else is asked for; so it is for maps that say nothing by themselves about absence.
         slicewise: every slice gets a box, as published.
@@ -30,14 +31,14 @@ class Locator:
     def __init__(self, viewer: Viewer, localize: str, *, stretched: bool, slicewise: bool) -> None:
         binarizer(localize)  # raises InputError if there is none
         self._viewer = viewer
-        self._localize = localize
+        self.localize = localize
         self._shape = viewer.stack.array.shape[1:]
         self.stretched = stretched
         self.slicewise = slicewise
 
     def binarizer_name(self, prompt: Prompt) -> str:
         """The binarizer that the prompt asks for, or else that of the session."""
-        return prompt.localize or self._localize
+        return prompt.localize or self.localize
 
     def heat(self, index: int, saliency: np.ndarray, prompt: Prompt) -> np.ndarray:
         """(S, S) saliency -> (H, W) float32 on the slice, in 0..1, as sensitive as the prompt asks for."""
@@ -46,6 +47,10 @@ class Locator:
             saliency = normalise(torch.from_numpy(saliency)[None])[0].numpy()
         heat = self._viewer.frame.restore(saliency, self._shape)
         return self._viewer.within(index, sensed(np.clip(heat, 0, 1), prompt.sensitivity))
+
+    def trusted(self, index: int, saliency: np.ndarray, prompt: Prompt) -> np.ndarray | None:
+        """As `heat`, where that is a probability which can be merged with another; None for a stretched map."""
+        return None if self.stretched else self.heat(index, saliency, prompt)
 
     def coarse(self, index: int, heat: np.ndarray, prompt: Prompt) -> np.ndarray:
         """(H, W) heat -> (H, W) bool: every component that the prompt may mean."""

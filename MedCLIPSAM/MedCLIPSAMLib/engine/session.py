@@ -69,10 +69,9 @@ class Session:
         self._looker = Looker(viewer, clip, self.settings, DTYPES[self._precision], cache)
         dtype = DTYPES[pick_precision(precision, segmenter.device)]
         self._masker = Masker(viewer, segmenter, self.settings.voting, dtype, cache)
-        self._localize = self.settings.localize or ("kmeans" if self.settings.exact else self._looker.method.localizer)
         self._locator = Locator(
             viewer,
-            self._localize,
+            self.settings.localize or ("kmeans" if self.settings.exact else self._looker.method.localizer),
             stretched=self.settings.slicewise or not self._looker.method.absolute,
             slicewise=self.settings.slicewise,
         )
@@ -94,7 +93,7 @@ class Session:
         return self.settings.as_dict() | {
             "saliency": method.name,
             **method.choices,
-            "localize": self._localize,
+            "localize": self._locator.localize,
             "window": asdict(self.window),
             "precision": self._precision,
         }
@@ -187,8 +186,8 @@ class Session:
         own = [(x, y, side) for given, side in sides for slice_, y, x in given if round(slice_) == index]
         kept = (looked.mask, looked.segmenter_scores) if np.array_equal(chosen, looked.boxes) else None
         with timed(seconds, "mask"):
-            heat = None if self._locator.stretched else self._locator.heat(index, looked.saliency, prompt)
-            mask, scores = self._masker.decode(index, chosen, [*own, *points], kept, heat)
+            trusted = self._locator.trusted(index, looked.saliency, prompt)
+            mask, scores = self._masker.decode(index, chosen, [*own, *points], kept, trusted)
         evidence = replace(
             looked,
             boxes=chosen,
@@ -318,10 +317,8 @@ class Session:
                 self._masker.embed([run.indices[row] for row in rows])
             with timed(run.seconds, "mask"):
                 for row in rows:
-                    heat = None  # a stretched map is no probability to merge with
-                    if not self._locator.stretched:
-                        heat = self._locator.heat(run.indices[row], maps[row], run.prompt)
-                        heat = _without(heat, rejected.get(row))
+                    trusted = self._locator.trusted(run.indices[row], maps[row], run.prompt)
+                    heat = None if trusted is None else _without(trusted, rejected.get(row))
                     place = (run.indices[row], boxes[row], coarse[row])
                     masks[row], answers = self._masker.mask(*place, run.prompt, run.positive, run.negative, heat)
                     trust[row] = answers.mean() if len(answers) else np.nan
