@@ -175,6 +175,12 @@ def test_unknown_choices_are_refused(scene):
         session(scene[0], localize="guess")
     with pytest.raises(InputError, match="saliency"):
         session(scene[0], saliency="guess")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(InputError, match="has no dense features: choose the saliency method 'm2ib'"),
+    ):
+        patch.delattr(GreyClip, "look")
+        session(scene[0], saliency="dense")
 
 
 def kept(evidence, volume):

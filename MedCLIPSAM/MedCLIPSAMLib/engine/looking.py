@@ -161,6 +161,8 @@ def _kept(batch: SaliencyBatch, position: int, absolute: bool) -> Tensors:
 
 
 def _method(name: str, model: ImageTextModel, settings: Settings) -> SaliencyMethod:
+    if name == "dense" and not hasattr(model, "look"):
+        raise InputError(f"The model {model.name} has no dense features: choose the saliency method 'm2ib'.")
     if name not in ("m2ib", "gradient"):
         return saliency_method(name)
     layer = model.recommended.layer if settings.layer is None else settings.layer

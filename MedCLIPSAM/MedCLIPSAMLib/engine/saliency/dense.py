@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..clip.base import DenseImageTextModel, ImageTextModel
-from ..errors import Cancelled, InputError
+from ..errors import Cancelled
 from .base import SaliencyBatch, SaliencyMethod, TextQuery
 
 _SHARPNESS = 15.0  # the factor of cosines in the softmax that the model was trained with
@@ -48,9 +48,7 @@ class Dense(SaliencyMethod):
         return _AT_ONCE
 
     def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
-        """(N, 3, S, S) -> (N, 1 + cells, D); InputError if the model's cells are not aligned with texts."""
-        if not hasattr(model, "look"):
-            raise InputError(f"The model {model.name} has no dense features: choose the saliency method 'm2ib'.")
+        """(N, 3, S, S) -> (N, 1 + cells, D), of a model whose cells are aligned with texts."""
         return cast(DenseImageTextModel, model).look(pixels)
 
     def image_features(self, model: ImageTextModel, prepared: Tensor) -> Tensor:
