@@ -170,16 +170,13 @@ def test_other_visual_prompts_mark_the_same_place(scene, visual):
     assert inside > 0.6
 
 
-def test_unknown_choices_are_refused(scene):
+def test_unknown_choices_are_refused(scene, monkeypatch):
     with pytest.raises(InputError, match="localisation"):
         session(scene[0], localize="guess")
     with pytest.raises(InputError, match="saliency"):
         session(scene[0], saliency="guess")
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        pytest.raises(InputError, match="has no dense features: choose the saliency method 'm2ib'"),
-    ):
-        patch.delattr(GreyClip, "look")
+    monkeypatch.delattr(GreyClip, "look")
+    with pytest.raises(InputError, match="has no dense features: choose the saliency method 'm2ib'"):
         session(scene[0], saliency="dense")
 
 
