@@ -193,3 +193,34 @@ def test_icons_can_be_seen_in_both_styles(button):
             here = _luminance(tuple(int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)))
             contrast = (max(here, behind) + 0.05) / (min(here, behind) + 0.05)
             assert contrast >= 3, (file.name, colour, contrast)
+
+
+def test_a_volume_under_a_linear_transform_is_segmented_where_it_lies(desk):
+    import slicer
+    import vtk
+
+    desk.type(0, "liver")
+    desk.segment()
+    before = desk.voxels(0)
+    desk.ui.undoButton.click()
+    transform = vtk.vtkTransform()
+    transform.Translate(30, -20, 50)
+    transform.RotateZ(20)
+    transform.RotateX(10)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "moved")
+    node.SetAndObserveTransformToParent(transform)
+    desk.volume.SetAndObserveTransformNodeID(node.GetID())
+    desk.look_at(1)
+    seen = desk.preview()
+    assert (seen.index, seen.found) == (1, True)
+    (roi,) = desk.nodes("vtkMRMLMarkupsROINode")[:1]
+    assert roi.GetTransformNodeID() == node.GetID()
+    desk.segment()
+    assert np.array_equal(desk.voxels(0), before)
+    assert desk.parameters.segmentation.GetTransformNodeID() == node.GetID()
+    in_world = np.zeros(6)
+    desk.parameters.segmentation.GetRASBounds(in_world)
+    corner = np.argwhere(before)[0][::-1]
+    matrix = slicer.util.arrayFromVTKMatrix(transform.GetMatrix()) @ np.diag([-3.0, -3, 3, 1])
+    assert (in_world[::2] - 3 <= (matrix @ [*corner, 1])[:3]).all()
+    assert ((matrix @ [*corner, 1])[:3] <= in_world[1::2] + 3).all()
