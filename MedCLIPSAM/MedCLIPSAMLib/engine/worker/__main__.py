@@ -10,9 +10,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from .messages import ALIVE
 
 _HEARTBEAT_S = 0.5
+_NICE = 10
 
 
 def main(folder: str) -> None:
@@ -20,6 +23,8 @@ def main(folder: str) -> None:
     beat = threading.Thread(target=_show_life, args=(Path(folder) / ALIVE,), daemon=True)
     beat.start()  # before PyTorch is imported, which may take ten seconds
     logging.basicConfig(level=logging.WARNING)
+    # The window comes first, where there are no more cores than the models use.
+    psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else _NICE)
     from ..allocation import keep_freed_memory
     from .serving import Server
 
