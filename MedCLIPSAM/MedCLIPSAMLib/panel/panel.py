@@ -52,7 +52,7 @@ class Panel:
         self._models = {role: ModelRow(role, ui, self._chosen) for role in ROLES}
         self.table = PromptTable(ui, self._rows_changed, self._row_selected, self._coloured)
         self._plot = EvidencePlot(ui.plotLabel, lambda index: self.guarded(lambda: self._go_to(index))())
-        self._menus = Menus(ui, self.table, self._nodes, self.guarded, self.tell)
+        self._menus = Menus(ui, self.table, self._nodes, self.pressed, self.tell)
         self.slice_part = SlicePart(self)
         self.preview = self.slice_part.preview
         for button, call in (
@@ -64,7 +64,7 @@ class Panel:
             (ui.redoButton, self.redo),
             (ui.restartButton, self.restart),
         ):
-            button.connect("clicked()", self.guarded(call))
+            button.connect("clicked()", self.pressed(call))
         self._shortcuts = add_shortcuts(ui)
         add_icons(ui)
         ui.progressBar.visible = False
@@ -343,12 +343,20 @@ class Panel:
             self.run.stop()
         self.ui.progressBar.visible = False
 
+    def pressed(self, call: Callable[[], None]) -> Callable[[], None]:
+        """As `guarded`, for what a person asks for: a text that is being typed counts."""
+
+        def committed() -> None:
+            self.table.commit()
+            call()
+
+        return self.guarded(committed)
+
     def guarded(self, call: Callable[[], None]) -> Callable[[], None]:
         """Nothing that goes wrong reaches the user but as a sentence."""
 
         def guarded() -> None:
             try:
-                self.table.commit()
                 call()
             except MedCLIPSAMError as error:
                 self.tell(str(error))

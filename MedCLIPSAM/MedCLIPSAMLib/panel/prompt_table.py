@@ -109,7 +109,9 @@ class PromptTable:
 
     def commit(self) -> None:
         """Takes what is typed in a cell and not finished yet: keys and, on a Mac, buttons leave the focus there."""
-        self._table.setFocus()
+        focus = qt.QApplication.focusWidget()
+        if focus is not None and self._table.isAncestorOf(focus):
+            self._table.setFocus()
 
     def add(self, rows: list[Row]) -> None:
         """Adds rows at the end, and selects the last."""

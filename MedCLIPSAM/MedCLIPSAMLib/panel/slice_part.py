@@ -30,7 +30,13 @@ class SlicePart:
     def __init__(self, panel: Panel) -> None:
         self._panel = panel
         self._accepted: Shown | None = None
-        self.preview = SlicePreview(panel.link, lambda: panel.opened.chain, self._seen, self._failed, self._clicked)
+        self.preview = SlicePreview(
+            panel.link,
+            lambda: panel.opened.chain,
+            self._seen,
+            self._failed,
+            lambda points: panel.guarded(lambda: self._clicked(points))(),
+        )
         self._observed = SliceObservation(self._slice_moved)
         ui = panel.ui
         for button, call in (
@@ -41,7 +47,7 @@ class SlicePart:
             (ui.negativeButton, lambda: self.preview.place(False)),
             (ui.clearPointsButton, lambda: self._clicked(())),
         ):
-            button.connect("clicked()", panel.guarded(call))
+            button.connect("clicked()", panel.pressed(call))
         ui.opacitySlider.connect("valueChanged(double)", self.preview.set_opacity)
 
     @property
@@ -122,12 +128,8 @@ class SlicePart:
         self._panel.refresh()
 
     def _slice_moved(self) -> None:
-        look = self.preview.look
-        if (
-            look is None
-            or self._panel.parameters is None
-            or not (self._panel.parameters.follow and self._panel.entered)
-        ):
+        look, parameters = self.preview.look, self._panel.parameters
+        if look is None or parameters is None or not (parameters.follow and self._panel.entered):
             return
         index = shown_slice(look.stack, look.volume_node)
         if index is not None and index != look.index:
