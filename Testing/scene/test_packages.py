@@ -73,3 +73,17 @@ def test_requirements_are_those_of_the_project():
     assert [line for line in wanted if f'"{line}"' not in project] == []
     assert missing_packages(resource("requirements.txt")) == []
     assert outdated_packages(resource("requirements.txt")) == []
+
+
+def test_newer_versions_of_slicer_have_their_own_way(pip, monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    def pip_ensure(requirements: list[str], constraints: Path, *, prompt_install: bool, requester: str) -> None:
+        asked.append((requirements, "numpy==" in constraints.read_text(), prompt_install, requester))
+
+    module = ModuleType("slicer.packaging")
+    vars(module)["pip_ensure"] = pip_ensure
+    monkeypatch.setitem(sys.modules, "slicer.packaging", module)
+    install_packages(["timm>=1.0.17"])
+    assert asked == [(["timm>=1.0.17"], True, False, "MedCLIP-SAM")]
+    assert not pip

@@ -43,7 +43,7 @@ def install_packages(requirements: list[str]) -> None:
     """Install packages; those that are there, 3D Slicer's among them, keep their version.
 
     PyTorch comes through 3D Slicer's PyTorch extension where that is installed, which picks the build for
-    the graphics card.
+    the graphics card. Newer versions of 3D Slicer show progress and ask for a restart if one is needed.
 
     Raises:
         Exception: what pip or the PyTorch extension raises; its output is in the application log.
@@ -58,7 +58,13 @@ def install_packages(requirements: list[str]) -> None:
     with TemporaryDirectory() as folder:
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text("".join(f"{package}\n" for package in _frozen()), encoding="utf-8")
-        slicer.util.pip_install(["--constraint", str(constraints), *requirements])
+        try:
+            from slicer.packaging import pip_ensure  # pyright: ignore[reportMissingImports]
+        except ImportError:  # before 3D Slicer 5.11
+            slicer.util.pip_install(["--constraint", str(constraints), *requirements])
+        else:
+            # The user has been asked by the button.
+            pip_ensure(requirements, constraints=constraints, prompt_install=False, requester="MedCLIP-SAM")
     importlib.invalidate_caches()
 
 
