@@ -278,25 +278,3 @@ def test_a_colour_is_that_of_the_segment(desk, monkeypatch):
     segment.SetColor(0.0, 0.0, 1.0)
     desk.segment()
     assert segment.GetColor() == (0.0, 0.0, 1.0), "a run leaves what the user changed in the segments table"
-
-
-def test_a_text_that_is_being_typed_counts(desk):
-    from PySide6.QtTest import QTest
-
-    window = desk.widget.parent.window()
-    window.show()
-    window.activateWindow()
-    assert QTest.qWaitForWindowActive(window)
-    desk.ui.addButton.click()
-    desk.app.processEvents()
-    editor = desk.app.focusWidget()
-    assert editor is not None
-    QTest.keyClicks(editor, "liver")
-    assert desk.panel.table.row.text == ""
-    desk.ui.segmentButton.click()
-    assert desk.panel.table.row.text == "liver"
-    desk.wait(lambda: not desk.panel.run.running)
-    assert desk.state(0) == "found on 4 of 6 slices"
-    desk.ui.wordingsEdit.setFocus()
-    desk.ui.previewButton.click()
-    assert desk.app.focusWidget() is desk.ui.wordingsEdit, "other fields keep the focus"

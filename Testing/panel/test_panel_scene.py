@@ -42,6 +42,44 @@ application.unload_modules()
 """
 
 
+# In another process, because PySide6 does not always survive that a test holds the editor of a table's cell.
+TYPING = """
+from Testing.host import application
+app = application.start()
+from PySide6.QtTest import QTest
+from Testing.panel.desk import Desk, ct, slice_views
+slice_views()
+desk = Desk(app, ct())
+window = desk.widget.parent.window()
+window.show()
+window.activateWindow()
+assert QTest.qWaitForWindowActive(window)
+desk.ui.addButton.click()
+app.processEvents()
+QTest.keyClicks(app.focusWidget(), "liver")
+print("typed", repr(desk.panel.table.row.text))
+desk.ui.segmentButton.click()
+print("taken", repr(desk.panel.table.row.text))
+desk.ui.cancelButton.click()
+desk.ui.wordingsEdit.setFocus()
+desk.ui.previewButton.click()
+print("focus", app.focusWidget().objectName)
+application.unload_modules()
+"""
+
+
+def test_a_text_that_is_being_typed_counts_and_other_fields_keep_the_focus():
+    ended = subprocess.run(
+        [sys.executable, "-c", TYPING],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    for line in ("typed ''", "taken 'liver'", "focus wordingsEdit"):
+        assert line in ended.stdout, ended.stderr[-3000:]
+
+
 def test_a_saved_scene_goes_on_in_another_process(desk, tmp_path):
     import slicer
 
