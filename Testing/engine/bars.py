@@ -26,7 +26,7 @@ def session(volume: Volume, clip: Any = None, segmenter: Any = None, **choices: 
     return Session(volume, clip, segmenter, Settings(window=WINDOW, **choices))
 
 
-def two_bars() -> tuple[Volume, np.ndarray, np.ndarray]:
+def two_bars(spacing: tuple[float, float, float] = (2.0, 2.0, 3.0)) -> tuple[Volume, np.ndarray, np.ndarray]:
     """A body of 80 with two bright bars on slices 5 to 14 of 20; masks of the left and right bar."""
     array = np.zeros((20, 96, 96), np.int16)
     array[:, 8:88, 8:88] = 80
@@ -34,7 +34,7 @@ def two_bars() -> tuple[Volume, np.ndarray, np.ndarray]:
     left[5:15, 30:60, 20:40] = True
     right[5:15, 30:60, 56:76] = True
     array[left | right] = 200
-    return Volume(array, np.diag([-2.0, -2.0, 3.0, 1.0]), "other", "bars"), left, right
+    return Volume(array, np.diag([-spacing[0], -spacing[1], spacing[2], 1.0]), "other", "bars"), left, right
 
 
 def ras(volume: Volume, kji: tuple[int, int, int]) -> tuple[float, float, float]:

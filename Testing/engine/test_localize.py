@@ -23,6 +23,11 @@ def blob(shape: tuple[int, int] = (60, 90)) -> tuple[np.ndarray, np.ndarray]:
     return np.where(disc, 0.9, 0.2 * columns / shape[1]), disc
 
 
+@pytest.mark.parametrize("name", BINARIZERS)
+def test_a_binarizer_is_found_by_its_own_name(name: str) -> None:
+    assert binarizer(name).name == name
+
+
 @pytest.mark.parametrize("name", sorted(BINARIZERS))
 def test_every_binarizer_finds_a_clear_blob(name: str) -> None:
     saliency, disc = blob()

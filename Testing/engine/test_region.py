@@ -12,6 +12,7 @@ from MedCLIPSAMLib.engine.session import Session
 from MedCLIPSAMLib.engine.settings import Settings
 from MedCLIPSAMLib.engine.volume import AXES, SliceStack, Volume, Window
 
+from .bars import two_bars
 from .fakes import GreyClip, GreySegmenter
 
 BRIGHT = Prompt("bar", ("bright",))
@@ -61,13 +62,7 @@ def test_a_box_without_extent_is_refused(matrix):
 
 @pytest.fixture
 def bars() -> tuple[Volume, np.ndarray, np.ndarray]:
-    array = np.zeros((20, 96, 96), np.int16)
-    array[:, 8:88, 8:88] = 80
-    left, right = np.zeros(array.shape, bool), np.zeros(array.shape, bool)
-    left[5:15, 30:60, 20:40] = True
-    right[5:15, 30:60, 56:76] = True
-    array[left | right] = 200
-    return Volume(array, np.diag([-1.0, -1.0, 1.0, 1.0]), "other", "bars"), left, right
+    return two_bars((1.0, 1.0, 1.0))
 
 
 def test_nothing_is_found_outside_of_a_region(bars):

@@ -55,7 +55,7 @@ class Menus:
 
     def read_prompts(self) -> None:
         """Adds the prompts of a file."""
-        path = _asked(qt.QFileDialog.getOpenFileName, self._ui.fileButton, _("Read prompts"), "Prompts (*.json)")
+        path = asked_file(qt.QFileDialog.getOpenFileName, self._ui.fileButton, _("Read prompts"), "Prompts (*.json)")
         if path is not None:
             try:
                 text = path.read_bytes()
@@ -66,7 +66,7 @@ class Menus:
     def write_prompts(self) -> None:
         """Writes all prompts into a file, which the command line can read, too."""
         prompts = self._table.rows.prompts()
-        path = _asked(qt.QFileDialog.getSaveFileName, self._ui.fileButton, _("Write prompts"), "Prompts (*.json)")
+        path = asked_file(qt.QFileDialog.getSaveFileName, self._ui.fileButton, _("Write prompts"), "Prompts (*.json)")
         if path is not None:
             self._write(path, ".json", prompts.to_json())
 
@@ -74,7 +74,7 @@ class Menus:
         """Writes the segmentation as its file name says."""
         segmentation_node, volume_node = self._needed()
         kinds = "Segmentation (*.seg.nrrd *.nii.gz)"
-        path = _asked(qt.QFileDialog.getSaveFileName, self._ui.exportButton, _("Export"), kinds)
+        path = asked_file(qt.QFileDialog.getSaveFileName, self._ui.exportButton, _("Export"), kinds)
         if path is not None:
             path, asked = _with_ending(path, ".seg.nrrd", SUFFIXES)
             self._told(save(segmentation_node, volume_node, path, force=asked))
@@ -82,15 +82,14 @@ class Menus:
     def export_dicom(self) -> None:
         """Writes the segments as a DICOM segmentation object."""
         segmentation_node, volume_node = self._needed()
-        folder = qt.QFileDialog.getExistingDirectory(self._ui.exportButton, _("Folder for the DICOM SEG"))
-        if folder:
-            written = export_dicom_seg(segmentation_node, volume_node, Path(str(folder)))
-            self._told(written)
+        folder = asked_folder(self._ui.exportButton, _("Folder for the DICOM SEG"))
+        if folder is not None:
+            self._told(export_dicom_seg(segmentation_node, volume_node, folder))
 
     def write_report(self) -> None:
         """Writes how each segment was made."""
         segmentation_node, _volume_node = self._needed()
-        path = _asked(qt.QFileDialog.getSaveFileName, self._ui.exportButton, _("Write report"), "Text (*.txt)")
+        path = asked_file(qt.QFileDialog.getSaveFileName, self._ui.exportButton, _("Write report"), "Text (*.txt)")
         if path is not None:
             self._write(path, ".txt", report_of(segmentation_node))
 
@@ -145,10 +144,16 @@ class Menus:
         return action
 
 
-def _asked(dialog: Callable[..., Any], parent: Any, title: str, kinds: str) -> Path | None:
+def asked_file(dialog: Callable[..., Any], parent: Any, title: str, kinds: str) -> Path | None:
     """The file that the user chose, None for none; PythonQt gives the path alone, others the filter beside it."""
     chosen = dialog(parent, title, "", kinds)
     path = chosen[0] if isinstance(chosen, tuple) else chosen
+    return Path(str(path)) if path else None
+
+
+def asked_folder(parent: Any, title: str) -> Path | None:
+    """The folder that the user chose, None for none."""
+    path = qt.QFileDialog.getExistingDirectory(parent, title)
     return Path(str(path)) if path else None
 
 

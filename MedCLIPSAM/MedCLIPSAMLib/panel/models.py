@@ -14,6 +14,7 @@ from ..engine.models.catalogue import Role, catalogue
 from ..engine.models.store import Store
 from ..engine.worker.messages import Answer, Download, Failure, Import, Request, Stored
 from .link import EngineLink
+from .menus import asked_file, asked_folder
 
 ROLES: tuple[Role, ...] = get_args(Role)
 _MEGA = 1_000_000
@@ -82,15 +83,14 @@ class ModelRow:
 
     def _choose_file(self) -> None:
         kinds = "Models (*.safetensors *.bin *.pth *.pt *.zip)"
-        found = qt.QFileDialog.getOpenFileName(self._import, _("Model"), "", kinds)
-        self._import_from(found[0] if isinstance(found, tuple) else found)  # PythonQt gives the path alone
+        self._import_from(asked_file(qt.QFileDialog.getOpenFileName, self._import, _("Model"), kinds))
 
     def _choose_folder(self) -> None:
-        self._import_from(qt.QFileDialog.getExistingDirectory(self._import, _("Folder of a model")))
+        self._import_from(asked_folder(self._import, _("Folder of a model")))
 
-    def _import_from(self, path: Any) -> None:
-        if path:
-            self._ask(Import(str(path)), _("Importing {name}...").format(name=Path(str(path)).name))
+    def _import_from(self, path: Path | None) -> None:
+        if path is not None:
+            self._ask(Import(str(path)), _("Importing {name}...").format(name=path.name))
 
     def _download_or_cancel(self) -> None:
         if self._number is not None:

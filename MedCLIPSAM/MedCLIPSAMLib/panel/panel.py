@@ -23,12 +23,11 @@ from .menus import Menus
 from .models import ROLES, ModelRow
 from .prompt_table import PromptTable, colour_of
 from .rows import Colour, Outcome, Row, Rows
-from .slice_part import SlicePart
+from .slice_part import NAME_LENGTH, SlicePart
 from .volume_choice import OpenedVolume
 from .volume_run import Job, Listener, VolumeRun
 
 _ALL = 99999  # a slice after the last of any volume
-_NAME_LENGTH = 40  # of a prompt in the status line
 
 
 class Panel:
@@ -266,7 +265,7 @@ class Panel:
         step = progress.step
         self.ui.progressBar.value = round(100 * progress.fraction)
         text = _("{name}: {done} of {total} slices").format(
-            name=step.prompt[:_NAME_LENGTH], done=step.done, total=step.total
+            name=step.prompt[:NAME_LENGTH], done=step.done, total=step.total
         )
         if left is not None:
             text += _(", about {seconds} s left").format(seconds=max(1, round(left)))

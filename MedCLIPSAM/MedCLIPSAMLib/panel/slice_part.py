@@ -17,7 +17,7 @@ from .slice_preview import Look, Shown, SlicePreview
 if TYPE_CHECKING:
     from .panel import Panel
 
-_NAME_LENGTH = 40  # of a prompt beside the buttons
+NAME_LENGTH = 40  # of a prompt in a sentence
 
 
 class SlicePart:
@@ -112,7 +112,7 @@ class SlicePart:
             text = _("{name}, slice {index}: not found, presence {score:.2f}.")
         if evidence.taken_for == "":
             text += " " + _("The model was not trained to find it.")
-        name = "" if self.preview.look is None else self.preview.look.prompt.name[:_NAME_LENGTH]
+        name = "" if self.preview.look is None else self.preview.look.prompt.name[:NAME_LENGTH]
         self._panel.ui.previewLabel.text = text.format(name=name, index=evidence.index, score=evidence.score)
         self._panel.refresh()
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import pkgutil
+from typing import TYPE_CHECKING
+
 from ..errors import InputError
-from .binarize import Binarizer, KMeansBinarizer, OtsuBinarizer, ThresholdBinarizer
 from .box import bounding_boxes, sample_points
 from .components import keep_largest
-from .crf import CrfBinarizer
 
-__all__ = ["BINARIZERS", "Binarizer", "binarizer", "bounding_boxes", "keep_largest", "sample_points"]
+if TYPE_CHECKING:
+    from .binarize import Binarizer
 
-BINARIZERS = {cls.name: cls for cls in (KMeansBinarizer, ThresholdBinarizer, OtsuBinarizer, CrfBinarizer)}
+__all__ = ["BINARIZERS", "binarizer", "bounding_boxes", "keep_largest", "sample_points"]
+
+# Name -> class, imported when asked for: scikit-learn takes a second, and a window only needs the names.
+BINARIZERS = {
+    "kmeans": f"{__name__}.binarize:KMeansBinarizer",
+    "threshold": f"{__name__}.binarize:ThresholdBinarizer",
+    "otsu": f"{__name__}.binarize:OtsuBinarizer",
+    "crf": f"{__name__}.crf:CrfBinarizer",
+}
 
 
 def binarizer(name: str, **options: float) -> Binarizer:
@@ -21,4 +31,4 @@ def binarizer(name: str, **options: float) -> Binarizer:
     """
     if name not in BINARIZERS:
         raise InputError(f"There is no localisation '{name}': choose one of {', '.join(BINARIZERS)}.")
-    return BINARIZERS[name](**options)
+    return pkgutil.resolve_name(BINARIZERS[name])(**options)
