@@ -132,6 +132,52 @@ def test_a_model_travels_from_store_to_store(command, no_network, tmp_path, monk
     assert command("models", "info", "medsan").code == 2
 
 
+def test_the_store_is_moved(command, no_network, tmp_path, monkeypatch):
+    folder = tmp_path / "new" / "models"
+    ended = command("models", "path", "--set", folder)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == (
+        f"Models are kept in {folder} from now on; those in the former folder stay there.\n"
+        f"But the environment variable MEDCLIPSAM_MODELS comes first: while it is set, "
+        f"it is {os.environ['MEDCLIPSAM_MODELS']}.\n"
+    )
+    assert command("models", "path").out == f"{os.environ['MEDCLIPSAM_MODELS']}\n"
+    monkeypatch.delenv("MEDCLIPSAM_MODELS")
+    assert command("models", "path").out == f"{folder}\n"
+    save_file({"image_encoder.pos_embed": torch.zeros(1, 64, 64, 768)}, tmp_path / "tuned.safetensors")
+    assert command("models", "import", tmp_path / "tuned.safetensors", "--as", "medsam-vit-b").code == 0
+    assert (folder / "medsam-vit-b").is_dir()
+    (tmp_path / "file").touch()
+    for arguments, said in (
+        (("--set", tmp_path / "file"), "cannot be written to"),
+        (("--set", ""), "--set has no folder"),
+        (("--set", folder, "--reset"), "exclude one another"),
+        (("medsam-vit-b", "--reset"), "exclude one another"),
+    ):
+        ended = command("models", "path", *arguments)
+        assert (ended.code, said in ended.err) == (2, True), ended.err
+        assert command("models", "path").out == f"{folder}\n"
+    ended = command("models", "path", "--reset")
+    default = Path(os.environ["XDG_DATA_HOME"]) / "MedCLIPSAM" / "models"
+    assert ended.out == f"Models are kept in {default} from now on; those in the former folder stay there.\n"
+    assert "not installed" in command("models", "info", "medsam-vit-b").out
+
+
+def test_damaged_settings_are_told_in_a_sentence(command, monkeypatch):
+    monkeypatch.delenv("MEDCLIPSAM_MODELS")
+    settings = Path(os.environ["XDG_CONFIG_HOME"]) / "MedCLIPSAM" / "settings.json"
+    settings.parent.mkdir()
+    settings.write_text("{")
+    for arguments in (("list",), ("path",), ("info", "biomedclip"), ("verify",), ("remove", "biomedclip")):
+        ended = command("models", *arguments)
+        assert (ended.code, ended.err.splitlines()[-1]) == (
+            2,
+            f"Error: '{settings}' is damaged: choose the folder for models again.",
+        )
+    assert command("models", "path", "--reset").code == 0
+    assert command("models", "list").code == 0
+
+
 def test_demo(command, no_network, tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "_PROMPTS", ("brain=bright", "liver"))
     monkeypatch.setattr(demo, "_MILLIMETRES", 6)

@@ -220,13 +220,13 @@ def test_a_later_prompt_that_fails_does_not_cost_the_finished_ones(command, volu
 
 
 def test_a_fault_of_the_program_does_not_cost_the_finished_prompts(command, volume, tmp_path, failing, capsys):
-    failing(MemoryError("no more"))
+    failing(ZeroDivisionError("nobody thought of it"))
     output = tmp_path / "o.seg.nrrd"
     output.write_text("old")
-    with pytest.raises(MemoryError):
+    with pytest.raises(ZeroDivisionError):
         command("segment", volume, "-p", "liver", "-p", "bright", *WINDOW, "-o", output, "--force")
     assert output.read_text() == "old", "nothing was finished"
-    with pytest.raises(MemoryError):
+    with pytest.raises(ZeroDivisionError):
         command("segment", volume, "-p", "bright", "-p", "liver", *WINDOW, "-o", output, "--force")
     assert "o.seg.nrrd is saved without liver" in capsys.readouterr().err
     assert sitk.ReadImage(output).GetMetaData("Segment0_Name") == "bright"

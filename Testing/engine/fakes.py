@@ -30,6 +30,7 @@ class GreyClip:
     token_width = 3
     recommended = Recommendation("dense", 0, 0.1)
     device = torch.device("cpu")
+    on_cpu: Any = None
 
     def __init__(self) -> None:
         self.looked = 0
@@ -97,6 +98,7 @@ class GreySegmenter:
     checksum = "1" * 64
     image_size = 128
     device = torch.device("cpu")
+    on_cpu: Any = None
 
     def __init__(self) -> None:
         self.embedded = 0

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from MedCLIPSAMLib.engine import cache as module
+from MedCLIPSAMLib.engine import temporary
 from MedCLIPSAMLib.engine.cache import TensorCache, default_budget
 
 KILOBYTE = 1024
@@ -22,12 +23,12 @@ def block(value: float) -> dict[str, torch.Tensor]:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch) -> Path:
     """Where temporary folders are made."""
-    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(temporary.tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
 
 def files(folder: Path) -> int:
-    return sum(path.is_file() for path in folder.rglob("*"))
+    return sum(path.is_file() for path in folder.glob("*/files/*"))
 
 
 def test_what_does_not_fit_goes_to_disk_oldest_first_and_comes_back(folder):
@@ -49,7 +50,7 @@ def test_what_was_used_last_stays_in_memory(folder):
     cache.put("new", block(2))
     cache.get("old")
     cache.put("newest", block(3))
-    assert [path.name.partition("#")[0] for path in folder.rglob("*") if path.is_file()] == ["new"]
+    assert [path.name.partition("#")[0] for path in folder.glob("*/files/*")] == ["new"]
 
 
 def test_the_disk_is_bounded_too(folder, monkeypatch):
@@ -99,7 +100,7 @@ def test_no_temporary_folder_at_all(monkeypatch):
     def refuse(*_, **__):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(module.tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(temporary.tempfile, "mkdtemp", refuse)
     cache = TensorCache(2 * KILOBYTE)
     for number in range(3):
         cache.put(str(number), block(number))

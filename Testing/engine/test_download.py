@@ -17,6 +17,9 @@ from MedCLIPSAMLib.engine.models import download
 from MedCLIPSAMLib.engine.models.catalogue import catalogue, find_entry
 from MedCLIPSAMLib.engine.models.store import Store
 
+from . import rivals
+from .rivals import rival
+
 CONTENT = bytes(range(256)) * 120_000  # more than the hub's library reads at once
 
 
@@ -94,7 +97,7 @@ def sam(server, monkeypatch) -> str:
 
 
 def names(store: Store) -> list[str]:
-    return sorted(path.name for path in store.folders[0].iterdir())
+    return sorted(path.name for path in store.folders[0].iterdir() if not path.name.startswith(".lock-"))
 
 
 def test_a_file_is_fetched_and_told_of(sam):
@@ -127,6 +130,18 @@ def test_a_broken_connection_is_taken_up_again(sam, server):
     store = Store()
     download.download_model(sam, store)
     assert store.weights_file(sam).read_bytes() == CONTENT
+
+
+def test_a_killed_download_goes_on_and_two_do_not_mix(sam, server, model_store, tmp_path):
+    store, entry = Store(), find_entry(sam)
+    with rival(rivals.download, tmp_path / "reached", model_store, sam, entry.url, entry.sha256[entry.files[0]]):
+        with pytest.raises(ModelError, match="Another program is at work on SAM ViT-B"):
+            download.download_model(sam, store)
+        assert len(server.sent) == 1, "the second did not ask for the file"
+    download.download_model(sam, store)
+    assert store.weights_file(sam).read_bytes() == CONTENT
+    assert server.sent[-1][1] > 0, "it was not fetched from its beginning again"
+    assert names(store) == [sam]
 
 
 def test_what_is_not_the_published_file_is_refused(sam, server):

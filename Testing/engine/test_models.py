@@ -44,8 +44,8 @@ def store(model_store) -> Store:
 
 
 def names(store: Store) -> list[str]:
-    """Of everything in the store, unfinished or not."""
-    return sorted(path.name for path in store.folders[0].iterdir())
+    """Of everything in the store, unfinished or not, but for the locks, which stay."""
+    return sorted(path.name for path in store.folders[0].iterdir() if not path.name.startswith(".lock-"))
 
 
 def test_the_catalogue_tells_all_that_a_user_asks():

@@ -252,7 +252,7 @@ def test_medsam_input_fills_the_square():
 def sam_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ViT-B checkpoint of random weights, as SAM's and MedSAM's are laid out."""
     torch.manual_seed(0)
-    file = tmp_path_factory.mktemp("sam") / "vit_b.pth"
+    file = tmp_path_factory.mktemp("sam") / "sam_vit_b.pth"
     torch.save(build_sam_vit_b().state_dict(), file)
     return file
 

@@ -47,12 +47,24 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         self._collapsed = collapsed
         if collapsed:
             self._hidden = [w for w in self.children() if isinstance(w, QtWidgets.QWidget) and not w.isHidden()]
-        for widget in self._hidden:
-            QtWidgets.QWidget.setVisible(widget, not collapsed)
+            for widget in self._hidden:
+                QtWidgets.QWidget.setVisible(widget, False)
+                # Else Qt says nothing when somebody hides it once more, as it then has to stay.
+                widget.setAttribute(QtCore.Qt.WidgetAttribute.WA_WState_ExplicitShowHide, False)
+                widget.installEventFilter(self)
+        else:
+            for widget in self._hidden:
+                widget.removeEventFilter(self)
+                QtWidgets.QWidget.setVisible(widget, True)
         self.setMaximumHeight(_HEADER if collapsed else _NO_LIMIT)
         self.setChecked(not collapsed)
         self.updateGeometry()
         self.contentsCollapsed.emit(collapsed)
+
+    def eventFilter(self, widget: Any, event: Any) -> bool:
+        if event.type() == QtCore.QEvent.Type.HideToParent and widget in self._hidden:
+            self._hidden.remove(widget)
+        return False
 
     collapsed = QtCore.Property(bool, isCollapsed, setCollapsed)
 
@@ -243,21 +255,50 @@ class ctkPathLineEdit(QtWidgets.QWidget):
 
 
 @native
-class ctkDirectoryButton(QtWidgets.QPushButton):
-    """A button that shows a folder."""
+class ctkDirectoryButton(QtWidgets.QWidget):
+    """A button that shows a folder, and asks for another when it is pressed."""
 
+    directorySelected = QtCore.Signal(str)
     directoryChanged = QtCore.Signal(str)
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._directory = str(Path.cwd())
+        self._directory, self._caption = str(Path.cwd()), ""
+        self._button = QtWidgets.QPushButton()
+        self._button.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
+        self._button.setIcon(self.style().standardIcon(QtWidgets.QStyle.StandardPixmap.SP_DirIcon))
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._button)
+        self._button.clicked.connect(lambda: self.browse())
 
     def setDirectory(self, directory: str) -> None:
-        if directory != self._directory:
-            self._directory = directory
-            self.directoryChanged.emit(directory)
+        """By a program, too, the signals tell of it: the one always, the other if it is another folder."""
+        before, self._directory = self._directory, QtCore.QDir(directory).absolutePath()
+        self._elide()
+        self.directorySelected.emit(self._directory)
+        if self._directory != before:
+            self.directoryChanged.emit(self._directory)
+
+    def setCaption(self, caption: str) -> None:
+        self._caption = caption
+
+    def browse(self) -> str:
+        title = self._caption or self.toolTip
+        directory = QtWidgets.QFileDialog.getExistingDirectory(self, title, self._directory)
+        if directory:
+            self.setDirectory(directory)
+        return directory
+
+    def resizeEvent(self, event: Any) -> None:
+        self._elide()
+
+    def _elide(self) -> None:
+        room = self._button.width - self._button.iconSize.width() - 16
+        self._button.setText(self.fontMetrics().elidedText(self._directory, QtCore.Qt.TextElideMode.ElideMiddle, room))
 
     directory = QtCore.Property(str, lambda self: self._directory, setDirectory)
+    caption = QtCore.Property(str, lambda self: self._caption, setCaption)
 
 
 @native

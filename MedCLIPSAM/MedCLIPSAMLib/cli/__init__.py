@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .app import main, run
+from .app import run
 
-__all__ = ["main", "run"]
+__all__ = ["run"]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated, cast
 
 import typer
 
 from .. import __version__
-from ..engine.allocation import keep_freed_memory
 from ..engine.errors import Cancelled, MedCLIPSAMError
 from .console import complain, stderr
 from .demo import demo
@@ -70,6 +68,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _failed(str(error))
     except _UsageError as error:
         return _failed(error.format_message())
+    except MemoryError:
+        return _failed("There is not enough memory for this; close other programs, or give fewer --slices.")
     except OSError as error:  # the disk is full, or a file may not be read
         return _failed(f"{error.filename or 'A file'}: {error.strerror or error}.")
     if code == INTERRUPTED:  # Typer, too, ends with it
@@ -80,9 +80,3 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _failed(sentence: str) -> int:
     complain(sentence)
     return FAILED
-
-
-def main() -> None:
-    """The console script."""
-    keep_freed_memory()
-    sys.exit(run())

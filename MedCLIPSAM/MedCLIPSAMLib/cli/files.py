@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+from filelock import FileLock, Timeout
 
 from ..engine.errors import InputError
+from ..engine.temporary import temporary_folder
 from ..scene.replacing import move_into_place
 
 
@@ -56,10 +58,28 @@ def check_apart(source: Path, *targets: Path | None) -> None:
 
 
 @contextmanager
+def reserved(*targets: Path | None) -> Iterator[None]:
+    """No other run writes to `targets` meanwhile.
+
+    Raises:
+        InputError: another run is at one of them.
+    """
+    with ExitStack() as held:
+        for target in filter(None, targets):
+            lock = FileLock(target.with_name(f".medclipsam-{target.name}.lock"), timeout=0)
+            try:
+                held.enter_context(lock)
+            except Timeout:
+                raise InputError(f"{target}: another run is writing it; wait for that, or name another.") from None
+            held.callback(Path(lock.lock_file).unlink, missing_ok=True)
+        yield
+
+
+@contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """Where to write what becomes `path` once all is well, and vanishes otherwise."""
-    with TemporaryDirectory(prefix=".medclipsam-", dir=path.parent) as folder:
-        unfinished = Path(folder) / path.name
+    with temporary_folder(path.parent) as folder:
+        unfinished = folder / path.name
         yield unfinished
         unfinished.replace(path)
 
@@ -67,10 +87,10 @@ def new_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def new_files(folder: Path) -> Iterator[Path]:
     """A folder whose files move to `folder` once all is well; what else is in that one stays."""
-    with TemporaryDirectory(prefix=".medclipsam-", dir=folder.parent) as unfinished:
-        yield Path(unfinished)
+    with temporary_folder(folder.parent) as unfinished:
+        yield unfinished
         folder.mkdir(exist_ok=True)
-        move_into_place(Path(unfinished), [folder / file.name for file in sorted(Path(unfinished).iterdir())])
+        move_into_place(unfinished, [folder / file.name for file in sorted(unfinished.iterdir())])
 
 
 def _check_parent(path: Path) -> None:

@@ -10,8 +10,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
-from ..engine.errors import ModelError
+from ..engine.errors import InputError, ModelError
 from ..engine.models.catalogue import Entry, catalogue, find_entry
+from ..engine.models.location import VARIABLE, choose_default, choose_folder, chosen_folder, folders_of_environment
 from ..engine.models.store import Store
 from .console import stderr, stdout
 from .progress import Stopwatch
@@ -126,10 +127,34 @@ def remove(name: Name) -> None:
 @models.command()
 def path(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The store itself if not given.")] = None,
+    folder: Annotated[
+        str | None,
+        typer.Option(
+            "--set", metavar="FOLDER", help="Keep models there from now on, in 3D Slicer, too; it is made if missing."
+        ),
+    ] = None,
+    default: Annotated[bool, typer.Option("--reset", help="Keep models in the user's data folder again.")] = False,
 ) -> None:
-    """Print the folder of a model, or of the store."""
-    store = Store()
-    print(store.folder(name) if name else store.folders[0])
+    """Print the folder of a model, or of the store; or choose another one for the store."""
+    if (name is not None) + (folder is not None) + default > 1:
+        raise InputError("NAME, --set and --reset exclude one another: give one of them.")
+    if folder is None and not default:
+        store = Store()
+        print(store.folder(name) if name else store.folders[0])
+        return
+    if default:
+        choose_default()
+    elif folder:
+        choose_folder(Path(folder))
+    else:
+        raise InputError("--set has no folder: name one, or give --reset for the user's data folder.")
+    _tell(f"Models are kept in {chosen_folder()} from now on; those in the former folder stay there.")
+    if overriding := folders_of_environment():
+        _tell(f"But the environment variable {VARIABLE} comes first: while it is set, it is {overriding[0]}.")
+
+
+def _tell(sentence: str) -> None:
+    stdout().print(Text(sentence), soft_wrap=True)
 
 
 def _tell_stored(entry: Entry) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,5 +140,7 @@ def _short(text: str, width: int) -> str:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    with matplotlib.rc_context({"text.parse_math": False}):  # a "$" in a prompt is no formula
+    # A "$" in a prompt is no formula, and of a letter that the font lacks the user sees enough in the picture.
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")
         figure.savefig(path, format="png")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,12 +15,17 @@ from ..engine.errors import MedCLIPSAMError
 from . import options
 from .chain import open_session, read_source, run_prompts
 from .console import stderr, stdout
-from .files import check_apart, check_file, check_folder, new_file, new_files
+from .files import check_apart, check_file, check_folder, new_file, new_files, reserved
 from .progress import Stopwatch
 from .request import read_range, slices_of
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..engine.prompt import PromptSet
     from ..engine.session import Session
+    from ..engine.settings import Settings
+    from ..engine.volume import Modality
     from ..scene.run import Result
     from .chain import Source
 
@@ -63,8 +69,44 @@ def segment(
     watch = Stopwatch(console)
     with watch.stage("starting", "Starting"):
         meaning, settings = chain.read_modality(), chain.read_settings()
-        _check_outputs(volume, output, evidence, report, force=force)
+        targets = _Targets(output, evidence, report, force, json, quiet)
+        targets.check(volume)
+    with reserved(output, evidence, report):
+        _segment(volume, meaning, asked, limits, chain, settings, targets, watch, console)
 
+
+@dataclass(frozen=True)
+class _Targets:
+    """What a run writes, and where."""
+
+    output: Path
+    evidence: Path | None
+    report: Path | None
+    force: bool
+    json: bool
+    quiet: bool
+
+    def check(self, volume: Path) -> None:
+        from ..scene.files import check_output, output_files
+
+        check_apart(volume, *output_files(check_output(self.output, force=self.force)), self.evidence, self.report)
+        if self.evidence is not None:
+            check_folder(self.evidence, force=self.force)
+        if self.report is not None:
+            check_file(self.report, ".json", force=self.force)
+
+
+def _segment(
+    volume: Path,
+    meaning: Modality | None,
+    asked: PromptSet,
+    limits: tuple[int, int | None],
+    chain: options.ChainOptions,
+    settings: Settings,
+    targets: _Targets,
+    watch: Stopwatch,
+    console: Console,
+) -> None:
     source = read_source(volume, meaning, watch)
     from ..engine.pointing import points_on
     from ..engine.volume import SliceStack
@@ -80,20 +122,21 @@ def segment(
     from ..scene.files import save
     from .report import as_json, make_report, print_results
 
+    output = targets.output
     with watch.stage("saving", f"Saving {output.name}"):
-        written = save(node, source.node, output, force=force)
+        written = save(node, source.node, output, force=targets.force)
     missing = [prompt.name for prompt in asked][len(results) :]
     with _telling_what_is_saved(f"{output} is saved" + (f" without {', '.join(missing)}" if missing else "")):
         account = make_report(volume, session, results, written, watch.seconds)
-        if report is not None:
-            with new_file(report) as unfinished:
+        if targets.report is not None:
+            with new_file(targets.report) as unfinished:
                 unfinished.write_text(as_json(account), encoding="utf-8")
-        if evidence is not None:
-            with new_files(evidence) as folder:
+        if targets.evidence is not None:
+            with new_files(targets.evidence) as folder:
                 _write_evidence(session, source, node, results, folder, watch)
-        if json:
+        if targets.json:
             print(as_json(account), end="")
-        elif not quiet:
+        elif not targets.quiet:
             print_results(account | {"seconds": watch.seconds}, stdout())
         if outcome.failure is not None:
             raise outcome.failure
@@ -109,16 +152,6 @@ def _telling_what_is_saved(saved: str) -> Iterator[None]:
     except (Exception, KeyboardInterrupt):
         stderr().print(Text(f"{saved}, but not all that belongs to it."), soft_wrap=True)
         raise
-
-
-def _check_outputs(volume: Path, output: Path, evidence: Path | None, report: Path | None, *, force: bool) -> None:
-    from ..scene.files import check_output, output_files
-
-    check_apart(volume, *output_files(check_output(output, force=force)), evidence, report)
-    if evidence is not None:
-        check_folder(evidence, force=force)
-    if report is not None:
-        check_file(report, ".json", force=force)
 
 
 def _write_evidence(

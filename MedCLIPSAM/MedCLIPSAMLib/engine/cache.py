@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,6 +11,8 @@ import psutil
 import zict
 from safetensors.torch import load, save
 from torch import Tensor
+
+from .temporary import TemporaryFolder
 
 _SHARE = 4  # of the free memory, and of the free disk, that a cache may take is one in so many
 _SMALLEST = 64 << 20
@@ -76,13 +76,12 @@ class TensorCache:
     def _with_disk(self) -> Any:
         memory: dict[str, Tensors] = {}
         try:
-            folder = tempfile.mkdtemp(prefix="medclipsam-")
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-            room = shutil.disk_usage(folder).free // _SHARE
+            self._folder = TemporaryFolder()
+            room = shutil.disk_usage(self._folder.path).free // _SHARE
         except OSError as error:
             _log.warning("Nothing can be kept on disk (%s); what does not fit into memory is computed again.", error)
             return zict.LRU(self.budget, memory, weight=_weight)
-        files = zict.Func(save, _load, zict.File(folder, memmap=True))
+        files = zict.Func(save, _load, zict.File(self._folder.path, memmap=True))
         return zict.Buffer(memory, zict.LRU(room, files, weight=_weight), self.budget, weight=_weight)
 
     def _leave_disk(self, error: OSError) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import cc3d
 import numpy as np
+from scipy import ndimage
 
 _TOUCH = 26  # neighbours of a voxel that count as connected
 _TOUCH_IN_PLANE = 8
 _MINOR = 0.12  # a component smaller than this share of the largest is a stray
 _STEADY_IOU = 0.6  # neighbouring boxes that overlap less than this are different things
+_BESIDE = 2  # pixels around a component that was not chosen whose saliency does not count either
 _NEAR_MM = 40.0  # a click further than this from every component means something that the text did not find
 
 
@@ -94,6 +96,11 @@ def _clear(
             stack[number] &= ~gone
             cleared[number] = gone
     return cleared
+
+
+def without(heat: np.ndarray, rejected: np.ndarray | None) -> np.ndarray:
+    """(H, W) heat map without the components that were not chosen, and what lies close beside them."""
+    return heat if rejected is None else np.where(ndimage.binary_dilation(rejected, iterations=_BESIDE), 0, heat)
 
 
 def without_specks(plane: np.ndarray) -> np.ndarray:

@@ -11,6 +11,10 @@ class InputError(MedCLIPSAMError):
     """A volume, prompt, option or file from the user cannot be used."""
 
 
+class DeviceError(InputError):
+    """A model does not fit into the memory of its device, or the device is gone."""
+
+
 class ModelError(MedCLIPSAMError):
     """A model is unknown, missing, damaged, or not the kind that was asked for."""
 

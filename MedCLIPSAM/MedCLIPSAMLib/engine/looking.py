@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -10,9 +11,9 @@ from torch import Tensor
 
 from .cache import TensorCache, Tensors
 from .clip.base import ImageTextModel
-from .device import within_memory
+from .device import Placed, halving
 from .errors import InputError
-from .precision import computing_in
+from .precision import DTYPES, computing_in, pick_precision
 from .presence import NEUTRAL_TEXTS, image_clues, map_clues, unit
 from .prompt import Prompt
 from .published import PUBLISHED
@@ -62,43 +63,49 @@ class Looker:
     """
 
     def __init__(
-        self, viewer: Viewer, model: ImageTextModel, settings: Settings, dtype: torch.dtype, cache: TensorCache
+        self, viewer: Viewer, model: ImageTextModel, settings: Settings, precision: str, cache: TensorCache
     ) -> None:
         self.viewer = viewer
-        self.model = model
+        self._placed = Placed(model, self._encode_again)
         self.method = _method(settings.saliency_for(model.recommended.saliency), model, settings)
         self.quick = _method(self.method.preview, model, settings)
-        self._dtype = dtype
+        self._precision = precision
         self._cache = cache
         self._queries: dict[tuple[tuple[str, ...], tuple[str, ...]], TextQuery] = {}
         self._neutral: Tensor | None = None
+
+    @property
+    def model(self) -> ImageTextModel:
+        """On the device where it is now."""
+        return self._placed.model
 
     def query(self, prompt: Prompt) -> TextQuery:
         """The prompt's texts in the model's joint space."""
         texts = (prompt.wordings, prompt.contrast)
         if texts not in self._queries:
-            self._queries[texts] = TextQuery.encode(self.model, *texts)
+            self._queries[texts] = self._placed.run(lambda: TextQuery.encode(self.model, *texts))
         return self._queries[texts]
+
+    def at_once(self) -> int:
+        """How many slices are best looked at together."""
+        return self._placed.run(lambda: self.method.at_once(self.model))
 
     def meaning(self, prompt: Prompt) -> str | None:
         """The term of the vocabulary that the prompt means, "" if it is near none; None if the model has no list."""
-        vocabulary = self.model.vocabulary
-        return None if vocabulary is None else vocabulary.meaning(self.query(prompt).target) or ""
+
+        def mean() -> str | None:
+            vocabulary = self.model.vocabulary
+            return None if vocabulary is None else vocabulary.meaning(self.query(prompt).target) or ""
+
+        return self._placed.run(mean)
 
     def judge(self, prompt: Prompt, indices: Sequence[int]) -> list[dict[str, float]]:
         """Clues of the slices in ``indices`` without saliency; empty if the method's maps are needed to tell.
 
         Raises:
-            InputError: the model's device has too little memory.
+            DeviceError: there is too little memory, even for one slice on the CPU.
         """
-        if self.method.absolute:
-            return [{} for _ in indices]
-        with within_memory(self.model.name, self.model.device):
-            if self._neutral is None:
-                self._neutral = unit(self.model.encode_text(NEUTRAL_TEXTS))
-            seen = self._seen(self.method, indices)
-            images = torch.stack([each["image"] for each in seen]).to(self.model.device)
-            return image_clues(unit(images), self.query(prompt), self._neutral)
+        return [{} for _ in indices] if self.method.absolute else self._placed.run(lambda: self._judge(prompt, indices))
 
     def look(
         self,
@@ -114,20 +121,31 @@ class Looker:
 
         Raises:
             Cancelled: ``cancelled`` said so.
-            InputError: the model's device has too little memory.
+            DeviceError: there is too little memory, even for one slice on the CPU.
         """
-        query, way = self.query(prompt), method or self.method
+        return self._placed.run(lambda: self._look(prompt, indices, cancelled, method or self.method))
+
+    def _judge(self, prompt: Prompt, indices: Sequence[int]) -> list[dict[str, float]]:
+        if self._neutral is None:
+            self._neutral = unit(self.model.encode_text(NEUTRAL_TEXTS))
+        seen = self._seen(self.method, indices)
+        images = torch.stack([each["image"] for each in seen]).to(self.model.device)
+        return image_clues(unit(images), self.query(prompt), self._neutral)
+
+    def _look(
+        self, prompt: Prompt, indices: Sequence[int], cancelled: Callable[[], bool] | None, way: SaliencyMethod
+    ) -> tuple[np.ndarray, list[dict[str, float]]]:
+        query = self.query(prompt)
         number = list(self._queries).index((prompt.wordings, prompt.contrast))
 
         def explain(missing: list[int]) -> list[Tensors]:
             slices = [indices[position] for position in missing]
             prepared = torch.stack([seen["prepared"] for seen in self._seen(way, slices)]).to(self.model.device)
-            with computing_in(self._dtype, self.model.device):
+            with self._computing():
                 batch = way.explain(self.model, prepared, query, slices, cancelled)
             return [_kept(batch, position, way.absolute) for position in range(len(slices))]
 
-        with within_memory(self.model.name, self.model.device):
-            looks = self._cache.each((f"{way.name} {number} {index}" for index in indices), explain)
+        looks = self._cache.each((f"{way.name} {number} {index}" for index in indices), halving(explain))
         batch = SaliencyBatch(
             torch.stack([look["map"] for look in looks]),
             torch.stack([look["information"] for look in looks]),
@@ -141,14 +159,22 @@ class Looker:
 
         def prepare(missing: list[int]) -> list[Tensors]:
             pictures = self.viewer.pictures([indices[position] for position in missing], self.model.image_size)
-            with computing_in(self._dtype, self.model.device):
+            with self._computing():
                 prepared = method.prepare(self.model, self.model.preprocess(pictures))
                 images = method.image_features(self.model, prepared)
             return [
                 {"prepared": tokens, "image": image} for tokens, image in zip(prepared, images.float(), strict=True)
             ]
 
-        return self._cache.each((f"{method.prepared_as} {index}" for index in indices), prepare)
+        return self._cache.each((f"{method.prepared_as} {index}" for index in indices), halving(prepare))
+
+    def _computing(self) -> AbstractContextManager[object]:
+        return computing_in(DTYPES[pick_precision(self._precision, self.model.device)], self.model.device)
+
+    def _encode_again(self) -> None:
+        """The texts, by the model as it is on its new device."""
+        self._neutral = None
+        self._queries = {texts: TextQuery.encode(self.model, *texts) for texts in self._queries}
 
 
 def _kept(batch: SaliencyBatch, position: int, absolute: bool) -> Tensors:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import cc3d
 import numpy as np
-import torch
 
 from .cache import TensorCache, Tensors
+from .device import Placed
 from .localize import sample_points
 from .localize.components import label
 from .looking import Viewer
-from .precision import computing_in
+from .precision import DTYPES, computing_in, pick_precision
 from .prompt import Prompt
 from .sam.base import ImageEmbeddings, PromptableSegmenter
 from .sam.voting import combine
@@ -50,25 +50,36 @@ class Masker:
     """Runs a segmenter on slices; image embeddings are computed once per slice."""
 
     def __init__(
-        self, viewer: Viewer, segmenter: PromptableSegmenter, voting: str | None, dtype: torch.dtype, cache: TensorCache
+        self, viewer: Viewer, segmenter: PromptableSegmenter, voting: str | None, precision: str, cache: TensorCache
     ) -> None:
         self._viewer = viewer
-        self._segmenter = segmenter
+        self._placed = Placed(segmenter)
         self._voting = voting
-        self._dtype = dtype
+        self._precision = precision
         self._cache = cache
 
+    @property
+    def segmenter(self) -> PromptableSegmenter:
+        """On the device where it is now."""
+        return self._placed.model
+
     def embed(self, indices: Sequence[int]) -> list[ImageEmbeddings]:
-        """The embeddings of the slices in ``indices``; those that are missing are computed in one batch."""
-        size = self._segmenter.image_size
+        """The embeddings of the slices in ``indices``; those that are missing are computed in one batch.
+
+        Raises:
+            DeviceError: there is too little memory, even for one slice on the CPU.
+        """
+        size = self.segmenter.image_size
 
         def make(missing: list[int]) -> list[Tensors]:
             pictures = self._viewer.pictures([indices[position] for position in missing], size)
-            with computing_in(self._dtype, self._segmenter.device):
-                made = self._segmenter.embed(pictures)
+            device = self.segmenter.device
+            with computing_in(DTYPES[pick_precision(self._precision, device)], device):
+                made = self.segmenter.embed(pictures)
             return [{"features": features} for features in made.features]
 
-        kept = self._cache.each((f"embedding {index}" for index in indices), make)
+        keys = [f"embedding {index}" for index in indices]
+        kept = self._placed.run(lambda: self._cache.each(keys, make))
         return [ImageEmbeddings(embedding["features"][None], (size, size)) for embedding in kept]
 
     def mask(
@@ -157,13 +168,14 @@ class Masker:
         """
         shape = self._viewer.stack.array.shape[1:]
         (embedding,) = self.embed([index])
-        size, frame = self._segmenter.image_size, self._viewer.frame
+        size, frame = self.segmenter.image_size, self._viewer.frame
         if boxes is not None:  # their numbers count pixel edges, all other positions pixel centres
             boxes = frame.points_to_frame(boxes.reshape(-1, 2) - 0.5, size).reshape(-1, 4)
         if points is not None:
             labels = np.ones(points.shape[:2], int) if labels is None else labels
             points = frame.points_to_frame(points.reshape(-1, 2), size).reshape(points.shape)
-        made = self._segmenter.decode(embedding, boxes, points, labels, multimask=self._voting is not None)
+        multimask = self._voting is not None
+        made = self._placed.run(lambda: self.segmenter.decode(embedding, boxes, points, labels, multimask))
         union = np.zeros(shape, np.float32)
         for masks, scores in zip(made.masks, made.scores, strict=True):
             restored = [frame.restore(mask, shape) for mask in masks]

@@ -8,18 +8,17 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from .cache import TensorCache, default_budget
 from .clip.base import ImageTextModel
-from .continuity import choose, remove_strays, steady_boxes
+from .continuity import choose, remove_strays, steady_boxes, without
 from .errors import InputError
 from .evidence import HIGH, SegmentEvidence, SliceEvidence, SliceSummary
 from .locating import Locator, each_counts
 from .looking import Looker, Viewer
 from .masking import Masker
 from .pointing import points_on
-from .precision import DTYPES, pick_precision
+from .precision import pick_precision
 from .presence import doubted, present, score
 from .prompt import Prompt
 from .region import Region
@@ -30,7 +29,6 @@ from .settings import Settings
 from .volume import SliceStack, Volume
 
 _SLICES_AT_ONCE = 8  # between two looks at the cancel flag, where a slice takes a moment
-_BESIDE = 2  # pixels around a component that was not chosen whose saliency does not count either
 
 
 class Session:
@@ -57,18 +55,16 @@ class Session:
     ) -> None:
         self.settings = settings or Settings()
         check_voting(self.settings.voting)
-        self.clip = clip
-        self.segmenter = segmenter
         self.stack = SliceStack(volume, self.settings.axis)
         viewer = Viewer(self.stack, self.settings.window, whole=self.settings.exact)
         self.window = viewer.window
         cache = TensorCache(default_budget() if memory is None else memory)
         # The published results are those of float32.
-        precision = "fp32" if self.settings.exact and self.settings.precision == "auto" else self.settings.precision
-        self._precision = pick_precision(precision, clip.device)
-        self._looker = Looker(viewer, clip, self.settings, DTYPES[self._precision], cache)
-        dtype = DTYPES[pick_precision(precision, segmenter.device)]
-        self._masker = Masker(viewer, segmenter, self.settings.voting, dtype, cache)
+        published = self.settings.exact and self.settings.precision == "auto"
+        self._precision = precision = "fp32" if published else self.settings.precision
+        pick_precision(precision, clip.device)  # an unknown one is refused now
+        self._looker = Looker(viewer, clip, self.settings, precision, cache)
+        self._masker = Masker(viewer, segmenter, self.settings.voting, precision, cache)
         self._locator = Locator(
             viewer,
             self.settings.localize or ("kmeans" if self.settings.exact else self._looker.method.localizer),
@@ -79,6 +75,16 @@ class Session:
         self._corrections: dict[tuple[str, int], SliceEvidence] = {}
         self._looks: dict[tuple[Prompt, int], SliceEvidence] = {}  # what the corrections started from
         self._last_look: tuple[tuple[Prompt, int], SliceEvidence] | None = None
+
+    @property
+    def clip(self) -> ImageTextModel:
+        """On the device where it is now: on the CPU, where its own failed."""
+        return self._looker.model
+
+    @property
+    def segmenter(self) -> PromptableSegmenter:
+        """On the device where it is now, likewise."""
+        return self._masker.segmenter
 
     @property
     def models(self) -> tuple[tuple[str, str, str], ...]:
@@ -95,7 +101,7 @@ class Session:
             **method.choices,
             "localize": self._locator.localize,
             "window": asdict(self.window),
-            "precision": self._precision,
+            "precision": pick_precision(self._precision, self.clip.device),
         }
 
     def preview(
@@ -130,7 +136,7 @@ class Session:
                     rejected = choose(coarse[None], prompt.instances, self.stack.spacing, *here)
                 boxes = self._locator.boxes(coarse, prompt)
         with timed(seconds, "mask"):
-            trusted = None if self._locator.stretched else _without(heat, rejected.get(0))
+            trusted = None if self._locator.stretched else without(heat, rejected.get(0))
             mask, scores = self._masker.mask(index, boxes, coarse, prompt, positive, negative, trusted)
         found = bool(mask.any())
         evidence = SliceEvidence(
@@ -272,7 +278,7 @@ class Session:
             found = self._presence(run, clues)
             rows = np.flatnonzero(found).tolist()
         with timed(run.seconds, "saliency"):
-            for batch in run.batches("saliency", rows, looker.method.at_once(self.clip)):
+            for batch in run.batches("saliency", rows, looker.at_once()):
                 seen, told = looker.look(run.prompt, [run.indices[row] for row in batch], run.cancelled)
                 maps[batch] = seen
                 for row, clue in zip(batch, told, strict=True):
@@ -318,7 +324,7 @@ class Session:
             with timed(run.seconds, "mask"):
                 for row in rows:
                     trusted = self._locator.trusted(run.indices[row], maps[row], run.prompt)
-                    heat = None if trusted is None else _without(trusted, rejected.get(row))
+                    heat = None if trusted is None else without(trusted, rejected.get(row))
                     place = (run.indices[row], boxes[row], coarse[row])
                     masks[row], answers = self._masker.mask(*place, run.prompt, run.positive, run.negative, heat)
                     trust[row] = answers.mean() if len(answers) else np.nan
@@ -392,8 +398,3 @@ def _ignore(*_: object) -> None:
 def _key(prompt: Prompt, index: int) -> tuple[str, int]:
     """Prompts are the same whatever the case of their names, as in a set of prompts."""
     return prompt.name.casefold(), index
-
-
-def _without(heat: np.ndarray, rejected: np.ndarray | None) -> np.ndarray:
-    """(H, W) heat map without the components that were not chosen, and what lies close beside them."""
-    return heat if rejected is None else np.where(ndimage.binary_dilation(rejected, iterations=_BESIDE), 0, heat)

@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from .errors import ModelError
+from .device import ran_out
+from .errors import DeviceError, ModelError
 
 _LFS_POINTER = b"version https://git-lfs"
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -25,6 +26,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     its tensors (`state_dict`, `model`) is unwrapped, and the prefix of `DataParallel` is taken off the names.
 
     Raises:
+        DeviceError: there is too little memory for it.
         ModelError: the file is missing, cut short, holds code, or is no checkpoint.
     """
     path = Path(path)
@@ -45,8 +47,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 def _read_safetensors(path: Path) -> object:
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"'{path}' is damaged or cut short: fetch the file again.") from error
+    except (SafetensorError, OSError, MemoryError) as error:
+        raise _unreadable(path, error) from error
 
 
 def _read_pytorch(path: Path) -> object:
@@ -54,16 +56,22 @@ def _read_pytorch(path: Path) -> object:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "GLOBAL" not in str(error):  # PyTorch's word for a pickled class or function
-            raise _unreadable(path) from error
+            raise _unreadable(path, error) from error
         raise ModelError(
             f"'{path}' holds Python objects beside its tensors, which are not loaded as they can run code:"
             " save its state_dict alone, or as .safetensors."
         ) from error
     except Exception as error:  # a broken file can fail anywhere inside the unpickler, with any exception
-        raise _unreadable(path) from error
+        raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path) -> ModelError:
+def _unreadable(path: Path, error: Exception) -> ModelError | DeviceError:
+    if ran_out(error):  # a damaged file may claim to be larger than it is
+        return DeviceError(
+            f"'{path}' does not fit into the free memory, or is damaged: close other programs, or fetch it again."
+        )
+    if path.suffix == ".safetensors":
+        return ModelError(f"'{path}' is damaged or cut short: fetch the file again.")
     if zipfile.is_zipfile(path):
         return ModelError(
             f"'{path}' is an archive but no checkpoint of tensors (TorchScript programs are not loaded):"

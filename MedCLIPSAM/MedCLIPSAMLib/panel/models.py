@@ -1,4 +1,4 @@
-"""The models in Setup: whether each is here, and how it gets here."""
+"""The models in Setup: where they are kept, whether each is here, and how it gets here."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any, get_args
 import qt  # pyright: ignore[reportMissingImports]
 from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 
+from ..engine.errors import MedCLIPSAMError
 from ..engine.evidence import Progress
-from ..engine.models.catalogue import Role, catalogue
+from ..engine.models.catalogue import Entry, Role, catalogue
+from ..engine.models.location import VARIABLE, choose_folder, default_folder, folders_of_environment
 from ..engine.models.store import Store
 from ..engine.worker.messages import Answer, Download, Failure, Import, Request, Stored
 from .link import EngineLink
@@ -18,6 +20,52 @@ from .menus import asked_file, asked_folder
 
 ROLES: tuple[Role, ...] = get_args(Role)
 _MEGA = 1_000_000
+
+
+class ModelsFolder:
+    """The folder in which models are kept, and the choice of another.
+
+    Args:
+        moved: told when the user has chosen one.
+    """
+
+    def __init__(self, ui: Any, moved: Callable[[], None]) -> None:
+        self._button, self._label = ui.modelsFolderButton, ui.modelsFolderStateLabel
+        self._moved = moved
+        self._showing = False
+        self._button.connect("directorySelected(QString)", self._selected)
+        if folders_of_environment():
+            self._button.enabled = False
+            text = _("The environment variable {name} says where models are kept, and comes before a choice here.")
+            self._button.toolTip = text.format(name=VARIABLE)
+        self.show()
+
+    def show(self) -> None:
+        """Shows the folder as it is now; what cannot be read of the user's settings is told."""
+        sentence = ""
+        try:
+            folder = Store().folders[0]
+        except MedCLIPSAMError as error:
+            folder, sentence = default_folder(), str(error)
+        self._showing = True
+        self._button.directory = str(folder)
+        self._showing = False
+        self._told(sentence)
+
+    def _selected(self, folder: str) -> None:
+        if self._showing:
+            return
+        try:
+            choose_folder(Path(folder))
+        except MedCLIPSAMError as error:
+            self.show()
+            self._told(str(error))
+        else:
+            self._moved()
+
+    def _told(self, sentence: str) -> None:
+        self._label.text = sentence
+        self._label.visible = bool(sentence)
 
 
 class ModelRow:
@@ -65,19 +113,21 @@ class ModelRow:
         if entry is None:
             path = Path(self._value.partition(":")[2] or self._value)
             return _("ready") if path.exists() else _("there is nothing at this path any more")
-        state = Store().state(entry)
+        if entry.built_in:
+            return _("ready")
+        state = _state_in_store(entry)
         if state == "not installed":
             if entry.can_be_downloaded:
                 return _("not installed; download {size} MB, or import it").format(size=entry.megabytes)
             return _("not installed; get it {source}, and import it").format(source=entry.source)
-        return {"built in": _("ready"), "ready": _("ready"), "damaged": _("damaged; import it again")}[state]
+        return {"ready": _("ready"), "damaged": _("damaged; import it again")}.get(state, state)
 
     def _told(self, text: str) -> None:
         entry = catalogue().get(self._value)
         busy = self._number is not None
         self._label.text = text
         self._import.enabled = not busy
-        here = entry is None or not entry.can_be_downloaded or Store().state(entry) == "ready"
+        here = entry is None or not entry.can_be_downloaded or _state_in_store(entry) == "ready"
         self._download.enabled = busy or not here
         self._download.toolTip = _("Stop.") if busy else _("Download the chosen model from its publisher.")
 
@@ -118,3 +168,11 @@ class ModelRow:
             case Failure(sentence):
                 self.close()
                 self._told(sentence)
+
+
+def _state_in_store(entry: Entry) -> str:
+    """As `Store.state`, or a sentence if the store cannot be found."""
+    try:
+        return Store().state(entry)
+    except MedCLIPSAMError as error:
+        return str(error)

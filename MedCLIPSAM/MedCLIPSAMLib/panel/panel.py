@@ -20,7 +20,7 @@ from .evidence_plot import EvidencePlot
 from .history import History
 from .link import EngineLink
 from .menus import Menus
-from .models import ROLES, ModelRow
+from .models import ROLES, ModelRow, ModelsFolder
 from .prompt_table import PromptTable, colour_of
 from .rows import Colour, Outcome, Row, Rows
 from .slice_part import NAME_LENGTH, SlicePart
@@ -49,6 +49,7 @@ class Panel:
         self._evidence: dict[str, SegmentEvidence] = {}  # by the key of the row, of this session only
         self._choices = Choices(ui, self._chosen)
         self._models = {role: ModelRow(role, ui, self._chosen) for role in ROLES}
+        self._models_folder = ModelsFolder(ui, self._models_moved)
         self.table = PromptTable(ui, self._rows_changed, self._row_selected, self._coloured)
         self._plot = EvidencePlot(ui.plotLabel, lambda index: self.guarded(lambda: self._go_to(index))())
         self._menus = Menus(ui, self.table, self._nodes, self.pressed, self.tell)
@@ -79,6 +80,7 @@ class Panel:
         if parameters is not None:
             for name in ("axis", "window", "clip", "segmenter", "device"):
                 self._choices.show(name, getattr(parameters, name))
+            self._models_folder.show()
             for role, row in self._models.items():
                 row.show(getattr(parameters, role))
             place = "" if parameters.volume is None else f"{parameters.volume.GetID()} {parameters.axis}"
@@ -123,6 +125,11 @@ class Panel:
             setattr(self.parameters, parameter, value)  # which `show` hears of
             if parameter == "axis":  # numbers of slices mean others along it
                 self.parameters.first, self.parameters.last = 0, _ALL
+
+    def _models_moved(self) -> None:
+        self.slice_part.hide()
+        self.opened.load_again()
+        self.show(self.parameters)
 
     def _rows_changed(self, rows: Rows) -> None:
         if self.parameters is not None:

@@ -58,6 +58,7 @@ class OpenedVolume:
     def __init__(self, link: EngineLink) -> None:
         self._link = link
         self._key: Any = None
+        self._loads_again = False
         self.stack: SliceStack | None = None
         self.answer: Opened | None = None
         self.frame: tuple[int, int] | None = None
@@ -73,6 +74,9 @@ class OpenedVolume:
         """
         volume = volume_from_node(choice.volume_node)
         settings = choice.settings()
+        if self._loads_again:
+            self._loads_again = False
+            self._link.stop()
         key = (
             *(choice.volume_node.GetID(), choice.volume_node.GetImageData().GetMTime(), volume.ijk_to_ras.tobytes()),
             *(settings, choice.clip, choice.segmenter, choice.device),
@@ -97,6 +101,10 @@ class OpenedVolume:
     def forget(self) -> None:
         """Opens anew next time."""
         self._key = self.stack = self.answer = None
+
+    def load_again(self) -> None:
+        """Models of the same names may be others now: the next need begins with a new process."""
+        self._loads_again = True
 
     def _open(self, volume: Volume, choice: VolumeChoice, settings: Settings, failed: Callable[[str], None]) -> None:
         self.forget()

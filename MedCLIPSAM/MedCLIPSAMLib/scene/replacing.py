@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+from ..engine.temporary import temporary_folder
 
 
 def move_into_place(folder: Path, targets: Sequence[Path]) -> None:
@@ -34,6 +35,6 @@ def move_into_place(folder: Path, targets: Sequence[Path]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file; what was there stays as it was if that fails with OSError."""
-    with TemporaryDirectory(prefix=".medclipsam-", dir=path.parent) as folder:
-        (Path(folder) / path.name).write_text(text, encoding="utf-8")
-        move_into_place(Path(folder), [path])
+    with temporary_folder(path.parent) as folder:
+        (folder / path.name).write_text(text, encoding="utf-8")
+        move_into_place(folder, [path])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,7 @@ class ImageTextModel(Protocol):
         name: what was loaded, for people.
         checksum: SHA-256 of the weights file.
         mean, std: of the three channels in 0..1, as the model was trained.
+        on_cpu: reads the same model anew onto the CPU; None if it was not loaded by `registry.load_clip`.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ImageTextModel(Protocol):
     grid: int
     recommended: Recommendation
     device: torch.device
+    on_cpu: Callable[[], ImageTextModel] | None
 
     @property
     def vocabulary(self) -> Vocabulary | None:

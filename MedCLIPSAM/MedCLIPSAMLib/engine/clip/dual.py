@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..published import PUBLISHED
-from .base import Recommendation
+from .base import ImageTextModel, Recommendation
 
 _PUBLISHED_DEPTH = 12
 
@@ -31,6 +31,8 @@ class VisionTower(Protocol):
 
 class DualEncoder:
     """An `ImageTextModel` from its parts; the towers come frozen, in evaluation mode and on `device`."""
+
+    on_cpu: Callable[[], ImageTextModel] | None = None
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
 from ..checksum import sha256
+from ..device import ran_out
 from ..errors import ModelError
 from ..weights import read_state_dict
 from .dual import DualEncoder, VisionTower
@@ -157,6 +158,8 @@ def _load(
     try:
         model = open_clip.create_model(source, **options)
     except Exception as error:  # a file that does not fit fails anywhere inside open_clip
+        if ran_out(error):
+            raise
         read_state_dict(weights)  # says so if the file itself is at fault
         raise ModelError(f"'{weights}' does not fit the CLIP '{name}': use the weights of this model.") from error
     model = model.eval().requires_grad_(False).to(device)

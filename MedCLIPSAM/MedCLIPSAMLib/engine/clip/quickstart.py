@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..checksum import sha256
+from ..device import ran_out
 from ..errors import InputError, ModelError
 from ..resources import resource
 from ..weights import read_state_dict
-from .base import Recommendation
+from .base import ImageTextModel, Recommendation
 from .quickstart_net import QuickStartConfig, QuickStartNet
 from .vocabulary import Vocabulary
 
@@ -39,6 +40,7 @@ class QuickStart:
     name = "quickstart"
     mean = (0.5, 0.5, 0.5)
     std = (0.5, 0.5, 0.5)
+    on_cpu: Callable[[], ImageTextModel] | None = None
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         state = read_state_dict(folder / WEIGHTS)
@@ -50,6 +52,8 @@ class QuickStart:
             net = QuickStartNet(config)
             net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
         except Exception as error:  # tokenizers raises bare Exception
+            if ran_out(error):
+                raise
             raise ModelError(f"The quick-start model in '{folder}' is damaged: install MedCLIP-SAM again.") from error
         self._tokenizer.no_truncation()
         self._net = net.eval().requires_grad_(False).to(device=device)

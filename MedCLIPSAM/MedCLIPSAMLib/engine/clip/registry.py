@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from ..device import pick_device, within_memory
+from ..device import load_where_it_fits, pick_device
 from ..errors import ModelError
 from ..models.catalogue import catalogue
 from ..models.store import Store
@@ -29,12 +30,11 @@ def load_clip(name_or_folder: str | Path, device: str | torch.device = "auto") -
 
     Raises:
         ModelError: there is no such model here, or its files are damaged or of another kind.
-        InputError: there is no such device, or too little memory on it.
+        InputError: there is no such device.
+        DeviceError: there is too little memory, on the CPU as well.
     """
     name = str(name_or_folder)
-    where = pick_device(device)
-    with within_memory(name, where):
-        return _load(name, where)
+    return load_where_it_fits(name, partial(_load, name), pick_device(device))
 
 
 def _load(name: str, where: torch.device) -> ImageTextModel:

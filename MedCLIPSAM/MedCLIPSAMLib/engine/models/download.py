@@ -31,7 +31,8 @@ def download_model(
         cancelled: asked as often.
 
     Raises:
-        ModelError: there is no public address of it, it cannot be reached, or what came is not what was published.
+        ModelError: there is no public address of it, it cannot be reached, what came is not what was published, or
+            another program is at work on it.
         Cancelled: ``cancelled`` said so; the part that came is kept for the next time.
     """
     entry = find_entry(name)
@@ -39,22 +40,23 @@ def download_model(
         raise ModelError(f"{entry.title} cannot be downloaded: get it {entry.source}, and import it.")
     folder = store.folders[0] / f".download-{name}"
     bar = type("Bar", (_Bar,), {"told": _Told(entry, progress, cancelled)})
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in entry.files:
-            if entry.hub:
-                mirror = os.environ.get("HF_ENDPOINT")  # the library reads it only when it is imported
-                hf_hub_download(entry.hub, file, local_dir=folder, tqdm_class=bar, endpoint=mirror)
-            else:
-                _fetch(entry.url, folder / file, bar)
-    except MedCLIPSAMError:
-        raise
-    except Exception as error:  # the HTTP libraries below have kinds of their own
-        raise ModelError(f"{entry.title} cannot be fetched from {entry.source}: {_in_short(error)}") from None
-    try:
-        store.add(entry, {file: folder / file for file in entry.files}, entry.source)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with store.alone(name):  # two that go on with the same file would spoil it
+        try:
+            folder.mkdir(exist_ok=True)
+            for file in entry.files:
+                if entry.hub:
+                    mirror = os.environ.get("HF_ENDPOINT")  # the library reads it only when it is imported
+                    hf_hub_download(entry.hub, file, local_dir=folder, tqdm_class=bar, endpoint=mirror)
+                else:
+                    _fetch(entry.url, folder / file, bar)
+        except MedCLIPSAMError:
+            raise
+        except Exception as error:  # the HTTP libraries below have kinds of their own
+            raise ModelError(f"{entry.title} cannot be fetched from {entry.source}: {_in_short(error)}") from None
+        try:
+            store.add(entry, {file: folder / file for file in entry.files}, entry.source)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     return entry
 
 

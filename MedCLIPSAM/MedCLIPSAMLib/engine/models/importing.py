@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from ..checksum import sha256
+from filelock import FileLock
+from torch import Tensor
+
 from ..clip.folder import HUGGING_FACE_CONFIG, HUGGING_FACE_WEIGHTS, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS
 from ..errors import ModelError
 from ..weights import read_state_dict
 from .catalogue import Entry, find_entry
-from .recognise import check_numbers, models_of
+from .locking import held
+from .recognise import check_numbers, in_hub_layout, model_of, models_of
 from .store import Store
 
 _WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")
@@ -28,10 +31,12 @@ def import_model(path: Path, store: Store, name: str | None = None) -> Entry:
     Args:
         path: weights alone (.safetensors, .bin, .pth, .pt), a folder as the hub gives it or caches it, or a zip file of
             either.
-        name: which model of the catalogue it is, where two have the same tensors, such as SAM ViT-B and MedSAM.
+        name: which model of the catalogue it is, where two have the same tensors, such as SAM ViT-B and MedSAM; None
+            leaves that to `model_of`.
 
     Raises:
-        ModelError: it is no model of the catalogue, files are missing or damaged, or the store cannot be written.
+        ModelError: it is no model of the catalogue, files are missing or damaged, the store cannot be written, or
+            another program is at work on the model.
     """
     if name is not None:
         find_entry(name)
@@ -39,9 +44,11 @@ def import_model(path: Path, store: Store, name: str | None = None) -> Entry:
         weights = found if found.is_file() else _weights_in(found, path)
         state = read_state_dict(weights)
         check_numbers(state, str(weights.name))
-        entry = _which(path, weights, models_of(state), name)
+        entry = _which(path, weights, state, name)
         if entry.role == "segmenter":
-            files = {next(iter(entry.files), f"{entry.name}{weights.suffix}"): weights}
+            # The publisher's file, with its checksum, is of the other layout.
+            published = () if in_hub_layout(state) else entry.files
+            files = {next(iter(published), f"{entry.name}{weights.suffix}"): weights}
         else:
             files = _clip_files(entry, weights, path)
         store.add(entry, files, path.name)
@@ -52,21 +59,28 @@ def export_model(name: str, store: Store, path: Path) -> None:
     """Writes a zip file with a model of the store, for `import_model` on another computer.
 
     Raises:
-        ModelError: the model is not ready, or the file is there already or cannot be written.
+        ModelError: the model is not ready, or the file is there already, cannot be written, or is being written by
+            another program.
     """
     store.verify(name)
-    unfinished = path.with_name(f".{path.name}.part")
+    if not path.parent.is_dir():  # a lock would make it
+        raise ModelError(f"The folder '{path.parent}' does not exist: create it first.")
+    unfinished, lock = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.lock")
     try:
-        if path.exists():
-            raise ModelError(f"'{path}' exists: choose another name.")
-        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:  # weights do not get smaller
-            for file, place in store.files(name).items():
-                archive.write(place, f"{name}/{file}")
-        unfinished.replace(path)
+        with held(FileLock(lock), f"Another program is writing '{path}': choose another name."):
+            try:
+                if path.exists():
+                    raise ModelError(f"'{path}' exists: choose another name.")
+                with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:  # weights do not get smaller
+                    for file, place in store.files(name).items():
+                        archive.write(place, f"{name}/{file}")
+                unfinished.replace(path)
+            finally:
+                unfinished.unlink(missing_ok=True)
+                with suppress(OSError):  # Windows removes none that is open; filelock does so itself there
+                    lock.unlink()
     except OSError as error:
         raise ModelError(f"'{path}' cannot be written ({error.strerror}): choose another place.") from None
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -115,19 +129,15 @@ def _weights_in(folder: Path, path: Path) -> Path:
     return chosen[0]
 
 
-def _which(path: Path, weights: Path, possible: tuple[str, ...], name: str | None) -> Entry:
+def _which(path: Path, weights: Path, state: Mapping[str, Tensor], name: str | None) -> Entry:
+    possible = models_of(state)
     if not possible:
         raise ModelError(f"'{path}' is no model of the catalogue: its tensors are those of another program.")
     if name is not None:
         if name not in possible:
             raise ModelError(f"'{path}' is {' or '.join(possible)}, not {name}.")
         return find_entry(name)
-    entries = [find_entry(each) for each in possible]
-    if any(entry.sha256 for entry in entries[:-1]):
-        checksum = sha256(weights)
-        # What is not the publisher's own file of the one is taken for the other.
-        return next((entry for entry in entries if checksum in entry.sha256.values()), entries[-1])
-    entry = entries[0]
+    entry = find_entry(model_of(state, weights, path))
     if entry.built_in:
         raise ModelError(f"'{path}' is {entry.title}, which is built in: there is nothing to import.")
     return entry

@@ -1,39 +1,44 @@
-"""Where models are kept on this computer: one folder for each, put there whole or not at all."""
+"""Models on this computer: one folder for each, put there whole or not at all, by one program at a time."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
-import platformdirs
+from filelock import FileLock
 
 from ..checksum import sha256
 from ..errors import ModelError
-from .catalogue import Entry, find_entry
+from .catalogue import Entry, catalogue, find_entry
+from .location import chosen_folder, folders_of_environment
+from .locking import held
 
-VARIABLE = "MEDCLIPSAM_MODELS"  # environment: folders as in PATH, the first for new models, the others only read
 State = Literal["built in", "ready", "not installed", "damaged"]
 
 _RECORD = "medclipsam.json"  # beside the files of a model: their sizes and checksums when they came
+# In the store, followed by the name of a model: its lock, and where it is made.
+_LOCK, _ROOM = ".lock-", ".part-"
+_FORMER, _GONE = "former", "gone"  # in such a room: what comes back if its successor does not come; what goes
 
 
 class Store:
     """Folders with models, the first of which new ones go to.
 
     Args:
-        folders: None takes those of the environment variable, or else the user's data folder.
+        folders: None takes those of the environment variable, or else the user's.
+
+    Raises:
+        InputError: the user's file of settings is damaged or cannot be read.
     """
 
     def __init__(self, folders: list[Path] | None = None) -> None:
-        named = [Path(part).expanduser() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
-        self.folders = folders or named or [Path(platformdirs.user_data_dir("MedCLIPSAM", False)) / "models"]
+        self.folders = folders or folders_of_environment() or [chosen_folder()]
+        self._locks: dict[str, FileLock] = {}  # the same one for a model, so that its holder can take it again
 
     def state(self, entry: Entry) -> State:
         """Whether a model can be used, told from the names and sizes of its files; `verify` reads them."""
@@ -83,19 +88,41 @@ class Store:
             if sha256(folder / file) != entry.sha256.get(file, kept["sha256"]):
                 raise ModelError(f"{entry.title} is damaged: '{folder / file}' has changed; import it again.")
 
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Keeps other programs from changing a model; all can read it meanwhile.
+
+        What programs that were killed have left in the store is cleared away first.
+
+        Raises:
+            ModelError: another program is at work on the model, or the store cannot be written.
+        """
+        store = self.folders[0]
+        with ExitStack() as stack:
+            try:
+                store.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(self._lock(name))
+            except OSError as error:
+                raise _unwritable(store, error) from None
+            self._clear_left_overs()
+            yield
+
     def remove(self, name: str) -> None:
         """Deletes a model.
 
         Raises:
-            ModelError: it is not installed, or in a folder that is only read.
+            ModelError: it is not installed, or in a folder that is only read, or as of `alone`.
         """
         entry, folder = find_entry(name), self.folders[0] / name
-        if not folder.is_dir():
-            other = self._find(name)
-            where = f"in '{other}', which others share" if other else "not installed"
-            raise ModelError(f"{entry.title} cannot be removed: it is {where}.")
-        with self._room(folder) as room:
-            folder.rename(room / "former")
+        if self.folders[0].is_dir():  # a lock would make it
+            with self.alone(name):
+                if folder.is_dir():
+                    with self._room(name) as room:
+                        folder.rename(room / _GONE)
+                    return
+        other = self._find(name)
+        where = f"in '{other}', which others share" if other else "not installed"
+        raise ModelError(f"{entry.title} cannot be removed: it is {where}.")
 
     def add(self, entry: Entry, files: Mapping[str, Path], source: str) -> Path:
         """Copies the files of a model, by the names that they get, in place of what the store has of it.
@@ -107,10 +134,10 @@ class Store:
             The folder of the model.
 
         Raises:
-            ModelError: a file is not that of the publisher, or cannot be written.
+            ModelError: a file is not that of the publisher, or cannot be written, or as of `alone`.
         """
         folder = self.folders[0] / entry.name
-        with self._room(folder) as room:
+        with self.alone(entry.name), self._room(entry.name) as room:
             new = room / entry.name
             new.mkdir()
             record = {}
@@ -123,7 +150,7 @@ class Store:
             content = {"source": source, "arrived": arrived, "files": record}
             (new / _RECORD).write_text(json.dumps(content, indent=2), encoding="utf-8")
             if folder.exists():
-                folder.rename(room / "former")
+                folder.rename(room / _FORMER)
             new.rename(folder)
         return folder
 
@@ -139,15 +166,45 @@ class Store:
     def _find(self, name: str) -> Path | None:
         return next((folder / name for folder in self.folders if (folder / name).is_dir()), None)
 
+    def _lock(self, name: str) -> AbstractContextManager[None]:
+        store = self.folders[0]
+        if name not in self._locks:
+            self._locks[name] = FileLock(store / f"{_LOCK}{name}")
+        title = find_entry(name).title
+        return held(
+            self._locks[name], f"Another program is at work on {title} in '{store}': try again when it is done."
+        )
+
+    def _clear_left_overs(self) -> None:
+        for room in self.folders[0].glob(f"{_ROOM}*"):
+            name = room.name.removeprefix(_ROOM)
+            if name in catalogue():  # else it is none of ours
+                with suppress(ModelError, OSError), self._lock(name):  # a model at work has its room
+                    self._clear(room, name)
+
     @contextmanager
-    def _room(self, folder: Path) -> Iterator[Path]:
+    def _room(self, name: str) -> Iterator[Path]:
         """A private folder on the disk of the store, so that a move within it is whole or not at all."""
+        room = self.folders[0] / f"{_ROOM}{name}"
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(prefix=".part-", dir=folder.parent) as room:
-                yield Path(room)
+            room.mkdir()
+            try:
+                yield room
+            finally:
+                self._clear(room, name)
         except OSError as error:
-            raise ModelError(f"'{folder.parent}' cannot be written ({error.strerror}): choose another store.") from None
+            raise _unwritable(self.folders[0], error) from None
+
+    def _clear(self, room: Path, name: str) -> None:
+        former, folder = room / _FORMER, self.folders[0] / name
+        if former.exists():
+            # Before anything is deleted: what is left of a model must never come back.
+            former.rename(room / _GONE if folder.exists() else folder)
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def _unwritable(folder: Path, error: OSError) -> ModelError:
+    return ModelError(f"'{folder}' cannot be written ({error.strerror}): choose another store.")
 
 
 def _files(folder: Path) -> dict[str, dict]:

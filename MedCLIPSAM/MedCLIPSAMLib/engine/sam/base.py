@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,18 +54,21 @@ class PromptableSegmenter(Protocol):
         checksum: SHA-256 of the weights file.
         image_size: pixels per side of the square picture that it sees; larger pictures gain nothing.
         device: where it runs.
+        on_cpu: reads the same model anew onto the CPU; None if it was not loaded by `registry.load_segmenter`.
     """
 
     name: str
     checksum: str
     image_size: int
     device: torch.device
+    on_cpu: Callable[[], PromptableSegmenter] | None
 
     def embed(self, rgb: np.ndarray) -> ImageEmbeddings:
         """(N, H, W, 3) uint8 pictures of any size -> their embeddings, the slow part.
 
         Raises:
-            InputError: not such an array, or too little memory on the device for a single picture.
+            InputError: not such an array.
+            DeviceError: there is too little memory on the device for a single picture, or it is gone.
         """
         ...
 

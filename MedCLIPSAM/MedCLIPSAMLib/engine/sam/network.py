@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..device import too_large
-from ..errors import InputError
-from .base import ImageEmbeddings, MaskBatch, check_prompts
+from ..device import free_unused, within_memory
+from ..errors import DeviceError, InputError
+from .base import ImageEmbeddings, MaskBatch, PromptableSegmenter, check_prompts
 
 _PROMPTS_AT_ONCE = 16
 # Pictures at once gain nothing on a CPU, where one already keeps all cores busy and more outgrow the caches.
@@ -45,6 +45,8 @@ def to_unit_range(pixels: Tensor) -> Tensor:
 
 class SamNetwork:
     """A `PromptableSegmenter` made of a network with SAM's parts and the preparation it was trained with."""
+
+    on_cpu: Callable[[], PromptableSegmenter] | None = None
 
     def __init__(
         self, name: str, checksum: str, network: nn.Module, prepare: Preparation, device: torch.device
@@ -117,16 +119,18 @@ class SamNetwork:
         return F.interpolate(logits[..., :height, :width], shape, mode="bilinear", align_corners=False)
 
     def _in_parts(self, run: Callable[[slice], tuple[Tensor, ...]], count: int, at_once: int) -> tuple[Tensor, ...]:
-        """Results of `run` on all of `count`, joined on the CPU; where memory runs out, with half as many."""
+        """Results of `run` on all of `count`, joined on the CPU; where memory runs out, with half as many at once."""
         done: list[tuple[Tensor, ...]] = []
         start = 0
         while start < count:
             try:
-                done.append(tuple(result.cpu() for result in run(slice(start, start + at_once))))
+                with within_memory(self.name, self.device):
+                    done.append(tuple(result.cpu() for result in run(slice(start, start + at_once))))
                 start += at_once
-            except torch.cuda.OutOfMemoryError as error:
+                continue
+            except DeviceError:
                 if at_once == 1:
-                    raise too_large(self.name, self.device) from error
-                at_once //= 2
-                torch.cuda.empty_cache()
+                    raise
+            at_once //= 2  # in vain where the device is gone, which the next try tells again
+            free_unused()
         return tuple(torch.cat(parts) for parts in zip(*done, strict=True))

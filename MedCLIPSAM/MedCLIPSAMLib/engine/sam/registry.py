@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
 
 from ..checksum import sha256
-from ..device import pick_device, within_memory
+from ..device import load_where_it_fits, pick_device, within_memory
 from ..errors import ModelError
-from ..models.recognise import segmenter_of
+from ..models.recognise import model_of, segmenters_of
 from ..models.store import Store
 from ..weights import read_state_dict
 from .base import PromptableSegmenter
@@ -25,7 +27,7 @@ SEGMENTERS = {
     "medsam-vit-b": "segment_anything_model",
 }
 _BUILT_IN = "lite-medsam"  # its weights come with an installed package
-_SAME_TENSORS = {"medsam-vit-b": "sam-vit-b"}  # but another preparation of the picture
+_SAID = 400  # characters of what is wrong with tensors, at most
 
 
 def load_segmenter(name_or_file: str | Path, device: str | torch.device = "auto") -> PromptableSegmenter:
@@ -33,32 +35,38 @@ def load_segmenter(name_or_file: str | Path, device: str | torch.device = "auto"
 
     Args:
         name_or_file: a name of `SEGMENTERS`, with its file in the store if it is not built in; NAME:FILE; or a
-            checkpoint file, recognised by its tensors. SAM ViT-B and MedSAM have the same tensors: a file is taken for
-            MedSAM if its name contains "medsam", and NAME:FILE decides.
+            checkpoint file in either of SAM's layouts, recognised by its tensors. SAM ViT-B and MedSAM have the same
+            tensors: NAME:FILE says which of them it is, or else `model_of` decides.
 
     Raises:
         ModelError: there is no such segmenter or file, or the file is damaged or of another model.
-        InputError: there is no such device, or too little memory on it.
+        InputError: there is no such device.
+        DeviceError: there is too little memory, on the CPU as well.
     """
-    where = pick_device(device)
-    name, file = _name_and_file(str(name_or_file))
+    text = str(name_or_file)
+    return load_where_it_fits(text, partial(_load, text), pick_device(device))
+
+
+def _load(text: str, where: torch.device) -> PromptableSegmenter:
+    name, file = _name_and_file(text)
     if file is None:
         file = _module(_BUILT_IN).weights_file()
     state = read_state_dict(file)
-    kind = segmenter_of(state)
-    if kind is None:
+    possible = segmenters_of(state)
+    if not possible:
         raise ModelError(f"'{file}' is no checkpoint of SAM, MedSAM or LiteMedSAM: choose one of those.")
     if name is None:
-        name = "medsam-vit-b" if kind == "sam-vit-b" and "medsam" in file.name.lower() else kind
-    if _SAME_TENSORS.get(name, name) != kind:
-        raise ModelError(f"'{file}' is a checkpoint of {kind}, not of {name}: give {kind}:FILE or the file alone.")
+        name = model_of(state, file, file)
+    if name not in possible:
+        kind = " or ".join(possible)
+        raise ModelError(f"'{file}' is a checkpoint of {kind}, not of {name}: give {kind}, or the file alone.")
     try:
         with within_memory(name, where):
             return _module(name).build(name, state, sha256(file), where)
     except RuntimeError as error:
         raise ModelError(
-            f"'{file}' looks like {kind}, but tensors are missing, unknown or of another shape:"
-            " fetch the original checkpoint."
+            f"'{file}' looks like {name}, but tensors are missing, unknown or of another shape"
+            f" ({shorten(str(error), _SAID, placeholder=' ...')}): fetch the original checkpoint."
         ) from error
 
 

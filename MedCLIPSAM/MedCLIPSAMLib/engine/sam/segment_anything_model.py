@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .box_trained import BoxTrainedNetwork
+from .layouts import fill
 from .network import SamNetwork, to_unit_range
 
 _SIZE = 1024
@@ -61,15 +62,15 @@ class MedSamInput:
 
 
 def build(name: str, state: dict[str, Tensor], checksum: str, device: torch.device) -> SamNetwork:
-    """The network that `name` ("sam-vit-b", "medsam-vit-b", ...) stands for, with the weights `state`.
+    """The network that `name` ("sam-vit-b", "medsam-vit-b", ...) stands for, with the weights `state` of any layout.
 
     Raises:
-        RuntimeError: the weights do not fit (PyTorch lists what is missing, unexpected or of another shape).
+        RuntimeError: the weights do not fit; see `fill`.
     """
     family, architecture = name.split("-", 1)
     with torch.device("meta"):  # no time for random weights that are replaced at once
         network = sam_model_registry[architecture.replace("-", "_")]()
-    network.load_state_dict(state, assign=True)
+    fill(network, state)
     network.float()
     if family == "medsam":
         return BoxTrainedNetwork(name, checksum, network, MedSamInput(), device)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..clip.base import ImageTextModel
+from ..device import ran_out
 from ..errors import Cancelled, InputError, MedCLIPSAMError
 from ..evidence import Progress, SegmentEvidence
 from ..models.importing import import_model
@@ -117,7 +118,7 @@ class Server:
             return Failure(str(error))
         except Exception as error:
             _log.exception("Request %d failed", number)
-            if isinstance(error, MemoryError) or "allocate memory" in str(error):  # how PyTorch says it on a CPU
+            if ran_out(error):
                 return Failure(_NO_MEMORY)
             return Failure(
                 f"The engine met an error that it does not know ({type(error).__name__}); see the application's log."
@@ -129,6 +130,8 @@ class Server:
         return self._session
 
     def _open(self, request: Open) -> Opened:
+        if self._session is not None and self._loaded is not None:  # they may have had to go to the CPU
+            self._loaded = self._loaded[0], (self._session.clip, self._session.segmenter)
         self._session = None
         names = (request.clip, request.segmenter, request.device)
         if self._loaded is None or self._loaded[0] != names:
