@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: setup demo test lint bench bench-quick screenshots quickstart-model
+.PHONY: setup demo test robustness fuzz lint bench bench-quick screenshots quickstart-model
 
 setup: $(INSTALLED)
 
@@ -22,6 +22,16 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest Testing --ignore Testing/panel
 	$(BIN)/python -m pytest Testing/panel  # a process of its own: there 3D Slicer has a window
+
+# Every row of Testing/robustness/matrix.csv, those that take minutes too.
+robustness: $(INSTALLED)
+	$(BIN)/python -m pytest Testing --ignore Testing/panel -m row
+
+# Readers of files, for so many seconds each; `make test` has a minute of it.
+SECONDS := 300
+
+fuzz: $(INSTALLED)
+	$(BIN)/python -m Testing.robustness.fuzz all --seconds $(SECONDS)
 
 bench: $(INSTALLED)
 	PYTHONPATH=tools $(BIN)/python -m Testing.benchmarks

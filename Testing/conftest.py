@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Generator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from .robustness.matrix import MATRIX, counts
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -24,7 +27,52 @@ def shared() -> Path | None:
 
 @pytest.fixture(autouse=True)
 def model_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty store of models, whatever this computer has."""
+    """An empty store of models, and no settings of a user, whatever this computer has."""
     folder = tmp_path_factory.mktemp("models")
     monkeypatch.setenv("MEDCLIPSAM_MODELS", str(folder))
+    home = tmp_path_factory.mktemp("home")
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(home))
     return folder
+
+
+_OUTCOMES = pytest.StashKey[dict[str, list[bool]]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests name the rows of the table of faults that they try."""
+    config.addinivalue_line("markers", "row(name): tries a row of Testing/robustness/matrix.csv")
+    config.addinivalue_line("markers", "slow: takes minutes; left out by `make test`, not by `make robustness`")
+    config.stash[_OUTCOMES] = {}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """No test names a row that the table does not have, and where all tests are collected, each row has one."""
+    named = {name for item in items for name in _rows(item)}
+    if unknown := named - set(MATRIX):
+        raise pytest.UsageError(f"The table of faults has no row {', '.join(sorted(unknown))}.")
+    if config.args == ["Testing"] and (untried := set(MATRIX) - named):
+        raise pytest.UsageError(f"No test tries the rows {', '.join(sorted(untried))} of the table of faults.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A row is passed if all steps of all its tests are."""
+    report = yield
+    if report.when == "call" or not report.passed:
+        for name in _rows(item):
+            item.config.stash[_OUTCOMES].setdefault(name, []).append(report.passed)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """How many rows were tried, and passed."""
+    if outcomes := config.stash[_OUTCOMES]:
+        terminalreporter.section("inputs and faults")
+        for line in counts(outcomes):
+            terminalreporter.line(line)
+
+
+def _rows(item: pytest.Item) -> list[str]:
+    return [name for mark in item.iter_markers("row") for name in mark.args]

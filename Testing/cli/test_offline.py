@@ -12,6 +12,7 @@ from MedCLIPSAMLib.cli import run
 from ..engine.biomedclip import TINY, random_state, write_hub
 
 
+@pytest.mark.row("network-none")
 @pytest.mark.parametrize("saliency", ["gradient", "m2ib"])
 def test_a_model_from_a_stick_segments_without_a_network(no_network, tmp_path, volume, capsys, saliency):
     folder = write_hub(tmp_path / "hub", TINY, random_state(TINY))

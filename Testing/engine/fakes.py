@@ -14,6 +14,18 @@ from MedCLIPSAMLib.engine.clip.vocabulary import Vocabulary
 from MedCLIPSAMLib.engine.sam.base import ImageEmbeddings
 
 
+class Card(str):
+    """A graphics card for this package, the CPU for PyTorch."""
+
+    type = "cuda"
+
+    def __new__(cls) -> Card:
+        return super().__new__(cls, "cpu")
+
+    def __str__(self) -> str:
+        return "cuda"
+
+
 class GreyClip:
     """Sees grey levels: the text "bright" means 140 to 230, "white" more; it was taught no other text.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
@@ -140,6 +141,7 @@ def test_segmenters_are_known_by_their_tensors(store, tmp_path):
         assert models_of(clip) == found
 
 
+@pytest.mark.row("model-damaged")
 def test_damage_is_found(hub, store):
     import_model(hub, store)
     folder = store.folder("biomedclip")
@@ -169,6 +171,7 @@ class Command:
         return (os.system, (f"touch '{self.path}'",))
 
 
+@pytest.mark.row("model-code")
 def test_code_in_a_checkpoint_is_not_run(store, tmp_path):
     trace = tmp_path / "ran"
     (tmp_path / "evil.pth").write_bytes(pickle.dumps({"image_encoder.pos_embed": Command(trace)}, protocol=2))
@@ -180,6 +183,24 @@ def test_code_in_a_checkpoint_is_not_run(store, tmp_path):
     assert names(store) == []
 
 
+@pytest.mark.row("model-remote-code")
+@pytest.mark.parametrize("layout", [write_hub, write_hugging_face])
+def test_code_that_a_configuration_names_is_not_run(store, state, tmp_path, monkeypatch, layout):
+    trace, folder = tmp_path / "ran", layout(tmp_path / "evil", TINY, state)
+    (folder / "modeling_evil.py").write_text(f"open({str(trace)!r}, 'w')")
+    for file in folder.glob("*config.json"):
+        config = json.loads(file.read_text())
+        config |= {"trust_remote_code": True, "auto_map": {"AutoModel": "modeling_evil.Evil"}}
+        file.write_text(json.dumps(config))
+    monkeypatch.chdir(folder)
+    entry = import_model(folder, store)
+    load_clip(entry.name, "cpu").encode_text(["liver"])
+    load_clip(folder, "cpu").encode_text(["liver"])
+    assert not trace.exists()
+    assert not list(store.folder(entry.name).glob("*.py"))
+
+
+@pytest.mark.row("model-zip")
 @pytest.mark.parametrize("member", ["../escaped.bin", "/tmp/escaped.bin", "a/../../escaped.bin", "C:/escaped.bin"])
 def test_a_zip_file_that_reaches_outside_is_refused(hub, store, tmp_path, member):
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
@@ -192,6 +213,7 @@ def test_a_zip_file_that_reaches_outside_is_refused(hub, store, tmp_path, member
     assert names(store) == []
 
 
+@pytest.mark.row("model-zip")
 def test_a_link_in_a_zip_file_is_refused(store, tmp_path):
     link = zipfile.ZipInfo("vocab.txt")
     link.external_attr = 0o120777 << 16
@@ -201,6 +223,7 @@ def test_a_link_in_a_zip_file_is_refused(store, tmp_path):
         import_model(tmp_path / "evil.zip", store)
 
 
+@pytest.mark.row("model-damaged")
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -216,6 +239,7 @@ def test_other_weights_are_refused_with_a_sentence(store, tmp_path, content, sai
     assert names(store) == []
 
 
+@pytest.mark.row("model-damaged")
 def test_a_cut_file_and_an_empty_folder_are_refused(store, tmp_path, hub):
     whole = (hub / "open_clip_pytorch_model.bin").read_bytes()
     (hub / "open_clip_pytorch_model.bin").write_bytes(whole[: len(whole) // 2])
@@ -231,6 +255,7 @@ def test_a_cut_file_and_an_empty_folder_are_refused(store, tmp_path, hub):
         import_model(tmp_path / "cut.zip", store)
 
 
+@pytest.mark.row("model-damaged")
 def test_a_model_is_replaced_only_by_a_whole_one(hub, store, monkeypatch):
     import_model(hub, store)
     before = sha256(store.folder("biomedclip") / "open_clip_pytorch_model.bin")
@@ -248,6 +273,7 @@ def test_a_model_is_replaced_only_by_a_whole_one(hub, store, monkeypatch):
     assert sha256(store.folder("biomedclip") / "open_clip_pytorch_model.bin") == before
 
 
+@pytest.mark.row("model-store-read-only")
 def test_others_read_a_shared_store_and_do_not_change_it(hub, tmp_path, monkeypatch):
     shared, own = tmp_path / "department", tmp_path / "own"
     import_model(hub, Store([shared]))
@@ -260,6 +286,7 @@ def test_others_read_a_shared_store_and_do_not_change_it(hub, tmp_path, monkeypa
     assert (shared / "biomedclip").is_dir()
 
 
+@pytest.mark.row("model-store-read-only")
 def test_a_store_that_cannot_be_written_is_told(hub, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelError, match="cannot be written"):

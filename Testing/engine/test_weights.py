@@ -48,6 +48,7 @@ def test_checkpoints_are_read_as_tensors_by_name(tmp_path: Path, name: str) -> N
     assert all(torch.equal(state[key], tensor) for key, tensor in TENSORS.items())
 
 
+@pytest.mark.row("model-code")
 def test_code_in_a_checkpoint_never_runs(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     torch.save({"a": Malicious(mark)}, tmp_path / "zip.pt")
@@ -65,6 +66,7 @@ def test_objects_beside_the_tensors_are_named_as_the_reason(tmp_path: Path) -> N
         read_state_dict(tmp_path / "training.pt")
 
 
+@pytest.mark.row("model-damaged")
 @pytest.mark.parametrize(
     "name",
     ["cut.pt", "cut_old.pt", "cut.safetensors", "empty.pt", "empty.safetensors", "text.pt", "text.safetensors"],

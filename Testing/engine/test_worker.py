@@ -44,7 +44,7 @@ from MedCLIPSAMLib.engine.worker.process import EngineProcess, Reply
 from MedCLIPSAMLib.engine.worker.serving import Server
 
 from ..samples import abdomen_slice
-from .fakes import GreyClip, GreySegmenter
+from .fakes import Card, GreyClip, GreySegmenter
 
 BRIGHT = Prompt("bar", ("bright",))
 EVERYWHERE = ((0.001, 0.0, 0.0, 0.0), (0.0, 0.001, 0.0, 0.0), (0.0, 0.0, 0.001, 0.0), (0.0, 0.0, 0.0, 1.0))
@@ -221,6 +221,25 @@ def test_answers_are_those_of_a_session(talk):
     assert all(np.array_equal(mask, result.mask[index][::1, ::1]) for index, mask in drawn.items())
 
 
+@pytest.mark.row("gpu-lost")
+def test_a_run_says_that_a_model_had_to_go_to_the_cpu(talk, monkeypatch):
+    model: Any = GreyClip()
+    model.device, model.on_cpu = Card(), GreyClip
+    talk.models = (model, GreySegmenter())
+    request = replace(request_to_open(), settings=Settings(precision="fp32"))
+    for gone in (False, True):
+        if gone:
+            monkeypatch.setattr(model, "look", fail)
+        talk.hear(talk.ask(request))
+        *steps, result = talk.hear(talk.ask(Segment(BRIGHT, 0, 5)))
+        assert {step.moved for step in steps if isinstance(step, Progress)} == {gone}
+        assert isinstance(result, SegmentEvidence)
+
+
+def fail(pixels: Any) -> None:
+    raise RuntimeError("CUDA error: unspecified launch failure")
+
+
 def test_models_stay_while_they_are_the_same(talk):
     for names in ("grey", "grey", "other"):
         talk.hear(talk.ask(request_to_open(names)))
@@ -328,6 +347,7 @@ def test_the_process_answers_as_the_session_does(engine, ct):
     assert engine.poll() == []
 
 
+@pytest.mark.row("engine-killed")
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
 @pytest.mark.parametrize(
     ("sent", "sentence"),
@@ -348,6 +368,7 @@ def test_a_killed_or_hanging_process_is_told_for_each_request(engine, ct, sent, 
     assert not engine._folder.exists()
 
 
+@pytest.mark.row("engine-killed")
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
 def test_an_idle_process_that_dies_is_told_once(engine):
     os.kill(engine._process.pid, signal.SIGKILL)
@@ -358,6 +379,7 @@ def test_an_idle_process_that_dies_is_told_once(engine):
         engine.send(Preview(0, BRIGHT, False))
 
 
+@pytest.mark.row("engine-killed")
 def test_the_process_ends_with_its_window_and_leaves_nothing():
     program = """
 import time

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK as sitk
 import slicer
 
 from ..engine.errors import InputError
 from ..engine.evaluate import label_names
+from ..scene.contents import check_contents
 from ..scene.files import output_files
 from ..scene.host import quiet
+from ..scene.nrrd import stored_voxels
 from ..scene.segments import create_segmentation, read_segment, write_segment
 from ..scene.volumes import read_volume, volume_from_node
+
+_FARTHEST = 1_000_000  # voxels from the first one of an image
 
 
 def read_labels(path: Path) -> tuple[Any, np.ndarray]:
@@ -24,8 +30,10 @@ def read_labels(path: Path) -> tuple[Any, np.ndarray]:
     """
     node = read_volume(path)
     array = volume_from_node(node).array
-    labels = array.astype(np.int64) if np.isfinite(array).all() else np.zeros(array.shape, np.int64)
+    with np.errstate(invalid="ignore"):  # of what is no whole number
+        labels = array.astype(np.int64)
     if not np.array_equal(labels, array):
+        slicer.mrmlScene.RemoveNode(node)
         raise InputError(f"{path} has values which are not whole numbers; give a label map.")
     return node, labels
 
@@ -56,26 +64,51 @@ def read_segments(path: Path, grid_node: Any, names: dict[int, str]) -> dict[str
     """
     node = _read_segmentation(path) if path.name.lower().endswith(".seg.nrrd") else _import_labels(path, names)
     segmentation = node.GetSegmentation()
-    masks: dict[str, np.ndarray] = {}
-    for index in range(segmentation.GetNumberOfSegments()):
-        name = segmentation.GetNthSegment(index).GetName()
-        if name in masks:
-            raise InputError(f"{path} has two segments named {name!r}; give each a name of its own.")
-        masks[name] = read_segment(node, grid_node, segmentation.GetNthSegmentID(index))
-    return masks
+    return {
+        name: read_segment(node, grid_node, segmentation.GetNthSegmentID(index))
+        for index, name in enumerate(_names(segmentation))
+    }
 
 
 def _read_segmentation(path: Path) -> Any:
     if not path.is_file():
         raise InputError(f"{path} does not exist; check the path.")
+    refusal = InputError(f"{path} is no segmentation, or damaged; check the file.")
+    try:
+        check_contents(path, stored_voxels(path))
+        _check_extents(sitk.ReadImage(str(path)))
+    except (ValueError, KeyError, RuntimeError):
+        raise refusal from None
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", path.name)
     storage = slicer.vtkMRMLSegmentationStorageNode()
     storage.SetFileName(str(path))
     with quiet():
         read = storage.ReadData(node)
-    if not read or not node.GetSegmentation().GetNumberOfSegments():
-        raise InputError(f"{path} is no segmentation, or damaged; check the file.")
-    return node
+    names = _names(node.GetSegmentation())
+    if read and names and all(isinstance(name, str) for name in names):  # bytes are no text in UTF-8
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is None:
+            return node
+        refusal = InputError(f"{path} has two segments named {twice!r}; give each a name of its own.")
+    slicer.mrmlScene.RemoveNode(node)
+    raise refusal
+
+
+def _names(segmentation: Any) -> list[str]:
+    return [segmentation.GetNthSegment(index).GetName() for index in range(segmentation.GetNumberOfSegments())]
+
+
+def _check_extents(image: sitk.Image) -> None:
+    """Raises ValueError where segments are larger than their image or far off, which ends 3D Slicer's reader."""
+    for key in image.GetMetaDataKeys():
+        if re.fullmatch(r"Segment\d+_Extent|Segmentation_ReferenceImageExtentOffset", key):
+            numbers = [int(word) for word in image.GetMetaData(key).split()]
+            if any(abs(number) > _FARTHEST for number in numbers):
+                raise ValueError(f"{key} is far off")
+            if key.endswith("_Extent"):
+                lengths = [last - first + 1 for first, last in zip(numbers[::2], numbers[1::2], strict=True)]
+                if any(length > size for length, size in zip(lengths, image.GetSize(), strict=True)):
+                    raise ValueError(f"{key} is larger than the image")
 
 
 def _import_labels(path: Path, names: dict[int, str]) -> Any:

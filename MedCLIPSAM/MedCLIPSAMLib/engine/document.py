@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from reprlib import repr as shown  # what a file holds, short enough for a sentence, however deep it is
 from typing import Any
 
 from .errors import InputError
@@ -32,5 +33,17 @@ def checked_fields(
     if missing := [key for key in required if key not in value]:
         raise InputError(f"{what} lacks {missing[0]!r}; add it.")
     if unknown := [key for key in value if key not in required + optional]:
-        raise InputError(f"{what} has the unknown key {unknown[0]!r}; use {', '.join(required + optional)}.")
+        raise InputError(f"{what} has the unknown key {shown(unknown[0])}; use {', '.join(required + optional)}.")
+    return value
+
+
+def checked_type(value: object, what: str, *types: type) -> Any:
+    """`value` if it is of one of these types; true and false are no numbers.
+
+    Raises:
+        InputError: it is of another one.
+    """
+    if type(value) not in types:
+        names = " or ".join(each.__name__ for each in types)
+        raise InputError(f"{what} must be {names}, not {type(value).__name__}; correct it.")
     return value

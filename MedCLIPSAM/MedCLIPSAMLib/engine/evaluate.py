@@ -125,9 +125,14 @@ def label_names(text: str | bytes) -> dict[int, str]:
         names = {int(value): name for value, name in document.items()}
     except (ValueError, AttributeError, RecursionError):
         names = {}
-    if not names or not all(isinstance(name, str) and name.strip() for name in names.values()):
+    if not names or not all(_is_label(*entry) for entry in names.items()):
         raise InputError('The label names cannot be read; give a JSON object such as {"1": "spleen", "5": "liver"}.')
     return names
+
+
+def _is_label(value: int, name: object) -> bool:
+    """Whether a voxel can have the value, and the name be printed."""
+    return abs(value) < 2**63 and isinstance(name, str) and bool(name.strip()) and name.isprintable()
 
 
 def _key(name: str) -> str:

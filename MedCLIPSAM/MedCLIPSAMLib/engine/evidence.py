@@ -17,12 +17,16 @@ class Progress:
     """How far a run is: ``done`` of ``total`` slices of ``stage`` ("presence", "saliency" or "mask").
 
     Of bytes, where the stage is "download".
+
+    Attributes:
+        moved: a model had to go to the CPU, which is slower: its own device is full, or gone.
     """
 
     prompt: str
     stage: str
     done: int
     total: int
+    moved: bool = False
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,8 @@ def present(scores: np.ndarray, spacing: float) -> np.ndarray:
         spacing: mm between them.
     """
     found = apply_hysteresis_threshold(np.asarray(scores, float), LOW, HIGH)
-    gap, run = (max(1, round(length / spacing)) for length in (_GAP_MM, _RUN_MM))
+    # Slices may lie very close, by their header.
+    gap, run = (min(max(1, round(length / spacing)), len(found)) for length in (_GAP_MM, _RUN_MM))
     if len(found) > 2 * run:
         found = ndimage.binary_opening(np.pad(found, run, mode="edge"), np.ones(run))[run:-run]
     # Padded, so that nothing is filled between an organ and the end of the stack.

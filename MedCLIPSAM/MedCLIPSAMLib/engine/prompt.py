@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from .document import checked_fields, checked_list
+from .document import checked_fields, checked_list, shown
 from .errors import InputError
 
 VisualPrompt = Literal["box", "points", "both"]
@@ -38,9 +38,9 @@ class Point:
         try:
             r, a, s = map(float, () if isinstance(self.ras, str) else self.ras)
         except (TypeError, ValueError, OverflowError):
-            raise InputError(f"The point {self.ras!r} is no place; give three numbers R, A, S in mm.") from None
+            raise InputError(f"The point {shown(self.ras)} is no place; give three numbers R, A, S in mm.") from None
         if not all(math.isfinite(value) for value in (r, a, s)):
-            raise InputError(f"The point {self.ras!r} is not finite; give three numbers R, A, S in mm.")
+            raise InputError(f"The point {shown(self.ras)} is not finite; give three numbers R, A, S in mm.")
         object.__setattr__(self, "ras", (r, a, s))
 
 
@@ -61,7 +61,8 @@ class Prompt:
 
     Raises:
         InputError: a text is empty, longer than 300 characters or has control characters; there is no
-            wording; `instances` is not a positive whole number; `visual` is unknown; `sensitivity` is not in 0..1.
+            wording; `instances` is not a positive whole number; `visual` is unknown; `localize` is no text;
+            `sensitivity` is not in 0..1.
     """
 
     name: str
@@ -79,13 +80,15 @@ class Prompt:
         if not wordings:
             raise InputError(f"The prompt {name!r} has no wording; describe the structure in words.")
         if self.instances is not None and (type(self.instances) is not int or self.instances < 1):
-            raise InputError(f"The prompt {name!r} asks for {self.instances!r} instances; give 1 or more.")
+            raise InputError(f"The prompt {name!r} asks for {shown(self.instances)} instances; give 1 or more.")
         if self.visual not in VISUAL_PROMPTS:
             raise InputError(
-                f"The prompt {name!r} has the visual prompt {self.visual!r}; use {', '.join(VISUAL_PROMPTS)}."
+                f"The prompt {name!r} has the visual prompt {shown(self.visual)}; use {', '.join(VISUAL_PROMPTS)}."
             )
         if type(self.sensitivity) not in (int, float) or not 0 <= self.sensitivity <= 1:
-            raise InputError(f"The prompt {name!r} has the sensitivity {self.sensitivity!r}; give 0 to 1.")
+            raise InputError(f"The prompt {name!r} has the sensitivity {shown(self.sensitivity)}; give 0 to 1.")
+        if self.localize is not None:
+            object.__setattr__(self, "localize", checked_text(self.localize, f"The localisation of {name!r}"))
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "wordings", wordings)
         object.__setattr__(self, "contrast", _texts(self.contrast, f"A contrast wording of {name!r}"))
@@ -144,7 +147,7 @@ class PromptSet:
             raise InputError(f"The prompt set is not JSON ({error}); correct the file.") from None
         fields = checked_fields(document, "The prompt set", required=("version", "prompts"))
         if type(fields["version"]) is not int or fields["version"] != JSON_VERSION:
-            raise InputError(f"The prompt set has version {fields['version']!r}; only {JSON_VERSION} can be read.")
+            raise InputError(f"The prompt set has version {shown(fields['version'])}; only {JSON_VERSION} can be read.")
         prompts = checked_list(fields["prompts"], "The prompts of the prompt set")
         return cls(tuple(_prompt_from_dict(entry, number) for number, entry in enumerate(prompts, start=1)))
 
@@ -156,7 +159,7 @@ def checked_text(text: object, what: str) -> str:
         InputError: not text, empty, longer than 300 characters, or with control characters.
     """
     if not isinstance(text, str):
-        raise InputError(f"{what} is {text!r}; give text.")
+        raise InputError(f"{what} is {shown(text)}; give text.")
     stripped = text.strip()
     if not stripped:
         raise InputError(f"{what} is empty; write at least one word.")
@@ -203,5 +206,5 @@ def _point_from_dict(value: object, what: str) -> Point:
     fields = checked_fields(value, what, ("ras",), ("positive",))
     positive = fields.get("positive", True)
     if not isinstance(positive, bool):
-        raise InputError(f"{what} has positive {positive!r}; use true or false.")
+        raise InputError(f"{what} has positive {shown(positive)}; use true or false.")
     return Point(fields["ras"], positive)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +17,10 @@ from torch import Tensor
 from .device import ran_out
 from .errors import DeviceError, ModelError
 
+_ARCHIVE = b"PK\x03\x04"
 _LFS_POINTER = b"version https://git-lfs"
+_PICKLES = 4  # of the old format before its storages: two marks, the system, the content
+_NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4")  # how pickles write them
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
@@ -39,7 +44,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     for key in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
-    if not isinstance(content, Mapping) or not content or not _all_tensors(content):
+    if not isinstance(content, Mapping) or not content or not _all_tensors(content, path.stat().st_size):
         raise ModelError(f"'{path}' is not a checkpoint of named tensors: choose the model's weights file.")
     return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
 
@@ -53,7 +58,13 @@ def _read_safetensors(path: Path) -> object:
 
 def _read_pytorch(path: Path) -> object:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            archive = file.read(len(_ARCHIVE)) == _ARCHIVE
+        if archive:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        with _Bounded(path) as stream:
+            _check_storages(stream)
+            return torch.load(stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "GLOBAL" not in str(error):  # PyTorch's word for a pickled class or function
             raise _unreadable(path, error) from error
@@ -65,6 +76,30 @@ def _read_pytorch(path: Path) -> object:
         raise _unreadable(path, error) from error
 
 
+class _Bounded(io.BufferedReader):
+    """Allocates no more than there is to read: a damaged length may be gigabytes."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self.length = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self.length - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
+def _check_storages(stream: _Bounded) -> None:
+    """Raises ValueError for a file of PyTorch's old format that claims more numbers than it has bytes."""
+    for _ in range(_PICKLES):
+        number = 0
+        for opcode, argument, _ in pickletools.genops(stream):
+            if opcode.name in _NUMBERS:
+                number = int(argument)  # type: ignore[arg-type]  # numbers have one
+            elif opcode.name == "BINPERSID" and number > stream.length:  # a storage: the number before it is its length
+                raise ValueError("a storage is longer than the file")
+    stream.seek(0)
+
+
 def _unreadable(path: Path, error: Exception) -> ModelError | DeviceError:
     if ran_out(error):  # a damaged file may claim to be larger than it is
         return DeviceError(
@@ -72,7 +107,7 @@ def _unreadable(path: Path, error: Exception) -> ModelError | DeviceError:
         )
     if path.suffix == ".safetensors":
         return ModelError(f"'{path}' is damaged or cut short: fetch the file again.")
-    if zipfile.is_zipfile(path):
+    if _is_whole_archive(path):
         return ModelError(
             f"'{path}' is an archive but no checkpoint of tensors (TorchScript programs are not loaded):"
             " choose the model's weights file."
@@ -80,5 +115,18 @@ def _unreadable(path: Path, error: Exception) -> ModelError | DeviceError:
     return ModelError(f"'{path}' is damaged, cut short, or no PyTorch checkpoint: fetch the file again.")
 
 
-def _all_tensors(content: Mapping) -> bool:
-    return all(isinstance(tensor, Tensor) for tensor in content.values())
+def _is_whole_archive(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # one that says it has more disks
+        return False
+
+
+def _all_tensors(content: Mapping, size: int) -> bool:
+    """Whether there is nothing but tensors that are in a file of so many bytes, not some repeated without end."""
+    return all(
+        isinstance(tensor, Tensor)
+        and (tensor.device.type, tensor.layout) == ("cpu", torch.strided)
+        and tensor.numel() * tensor.element_size() <= size
+        for tensor in content.values()
+    )

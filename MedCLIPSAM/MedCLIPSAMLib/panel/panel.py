@@ -276,6 +276,8 @@ class Panel:
         )
         if left is not None:
             text += _(", about {seconds} s left").format(seconds=max(1, round(left)))
+        if step.moved:
+            text += " " + _("(on the CPU: the graphics card is full or gone)")
         self.tell(text)
 
     def _finished(self, key: str, evidence: SegmentEvidence, edited: tuple[int, ...]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 from uuid import uuid4
 
+from ..engine.document import checked_list, checked_type
 from ..engine.errors import InputError, MedCLIPSAMError
 from ..engine.prompt import Point, Prompt, PromptSet
 
@@ -198,21 +199,50 @@ class Rows:
         """The inverse of `to_json`; a text that is damaged gives no rows."""
         try:
             document = json.loads(text)
-            return cls(tuple(_row(entry) for entry in document["rows"]))
-        except (ValueError, TypeError, KeyError, MedCLIPSAMError):
+            rows = cls(tuple(_row(entry) for entry in checked_list(document["rows"], "The rows")))
+            rows.to_json().encode()  # half of a surrogate pair could not be kept
+        except (ValueError, TypeError, KeyError, RecursionError, MedCLIPSAMError):
             return cls()
+        return rows if len({row.key for row in rows.rows}) == len(rows) else cls()
 
 
-def _row(entry: dict[str, Any]) -> Row:
+_TYPES = {"text": str, "name": str, "on": bool, "place": str, "key": str}
+_TYPES_IN_LISTS = {"wordings": str, "contrast": str, "accepted": int}
+
+
+def _row(entry: Any) -> Row:
+    checked_type(entry, "A row", dict)
     known = {each.name: entry[each.name] for each in fields(Row) if each.name in entry}
-    for name in ("wordings", "contrast", "accepted"):
-        known[name] = tuple(known.get(name, ()))
-    known["points"] = tuple(Point(tuple(point["ras"]), point["positive"]) for point in known.get("points", ()))
+    for name in _TYPES.keys() & known.keys():
+        checked_type(known[name], name, _TYPES[name])
+    for name, kind in _TYPES_IN_LISTS.items():
+        known[name] = tuple(checked_type(each, name, kind) for each in checked_list(known.get(name, ()), name))
+    points = checked_list(known.get("points", ()), "points")
+    known["points"] = tuple(Point(point["ras"], checked_type(point["positive"], "A point", bool)) for point in points)
     if known.get("colour") is not None:
-        known["colour"] = tuple(known["colour"])
+        known["colour"] = _colour(known["colour"])
     if known.get("outcome") is not None:
-        known["outcome"] = Outcome(**known["outcome"])
-    return Row(**known)
+        known["outcome"] = _outcome(known["outcome"])
+    row = Row(**known)
+    # Raises for what no widget can show; texts may be unfinished.
+    Prompt("-", ("-",), (), row.instances, row.visual, row.points, row.localize, row.sensitivity)  # type: ignore[arg-type]
+    return row
+
+
+def _colour(value: object) -> Colour:
+    red, green, blue = (checked_type(part, "A colour", int, float) for part in checked_list(value, "A colour"))
+    if not all(0 <= part <= 1 for part in (red, green, blue)):
+        raise ValueError("A colour is not in 0..1")
+    return red, green, blue
+
+
+def _outcome(value: object) -> Outcome:
+    outcome = Outcome(**checked_type(value, "An outcome", dict))
+    for count in (outcome.found, outcome.searched):
+        checked_type(count, "A count of slices", int)
+    for flag in (outcome.known, outcome.cancelled):
+        checked_type(flag, "Known or cancelled", bool)
+    return outcome
 
 
 def _with_free_name(row: Row, others: Sequence[Row]) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,19 @@ from typing import Any
 
 import numpy as np
 from pydicom import Dataset, dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom.misc import is_dicom
 from pydicom.multival import MultiValue
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from ..engine.errors import InputError
+from .codestream import frame_of
+from .dicom_elements import Pixels, find_pixels, read_fragments
 
 _TAGS = [
     "SOPClassUID",
@@ -27,9 +37,18 @@ _TAGS = [
     "PixelSpacing",
     "ImageOrientationPatient",
     "ImagePositionPatient",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PhotometricInterpretation",
 ]
 # Slice positions are written with few decimals. Beyond this fraction of the slice distance it is no rounding.
 _TOLERANCE = 0.02
+_PLAIN = ("", ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
+# What one byte of compressed pixels may stand for, and bytes of a slice which even an empty one may claim.
+_COMPRESSION, _SLICE = 1000, 1 << 24
+_LONGEST_NAME = 64  # characters, as DICOM allows
 
 
 @dataclass(frozen=True)
@@ -55,58 +74,105 @@ def find_series(path: Path) -> Series:
     Raises:
         InputError: no image series, several of them, or one that is no stack of evenly spaced scalar slices.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's, of what is raised here where it matters
+        return _find_series(path)
+
+
+@dataclass(frozen=True)
+class _Image:
+    file: Path
+    header: Dataset
+    pixels: Pixels | None
+
+
+_Images = list[_Image]
+
+
+def _find_series(path: Path) -> Series:
     folder = path if path.is_dir() else path.parent
     series = _by_series(folder)
     if path.is_file():
-        wanted = _header(path)
-        if wanted is None:
+        images = next((images for images in series.values() if any(each.file == path for each in images)), None)
+        if images is None:
             raise InputError(f"{path} is no DICOM image; give a file of an image series.")
-        return _stack(path, series[str(wanted.get("SeriesInstanceUID"))])
+        return _stack(path, images)
     if not series:
         raise InputError(f"{folder} holds no DICOM images; give the folder with the image files.")
     if len(series) > 1:
-        names = "; ".join(f"{_name(images[0][1])} ({len(images)} images)" for images in series.values())
+        names = "; ".join(f"{_name(images[0].header)} ({len(images)} images)" for images in series.values())
         raise InputError(f"{folder} holds {len(series)} series: {names}; give a file of the one you mean.")
     return _stack(folder, next(iter(series.values())))
-
-
-_Images = list[tuple[Path, Dataset]]
 
 
 def _by_series(folder: Path) -> dict[str, _Images]:
     series: dict[str, _Images] = defaultdict(list)
     for file in sorted(folder.iterdir()):
-        header = _header(file) if file.is_file() else None
-        if header is not None:
-            series[str(header.get("SeriesInstanceUID"))].append((file, header))
+        image = _image(file) if file.is_file() else None
+        if image is not None:
+            series[str(_value(image.header, "SeriesInstanceUID"))].append(image)
     return series
 
 
-def _header(file: Path) -> Dataset | None:
-    """The geometry of a DICOM image, None for anything else."""
+def _image(file: Path) -> _Image | None:
+    """Geometry and pixels of a DICOM image, None for anything else.
+
+    Raises:
+        InputError: a damaged file, which may be a slice: without it the volume would be another one.
+    """
     try:
+        pixels = find_pixels(file)
         # Some archives strip the preamble, hence force; a file of another kind then has no SOP class.
         header = dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
-        is_image = "SOPClassUID" in header and "Rows" in header and header.get("Modality") != "SEG"
-    except (InvalidDicomError, OSError, ValueError, NotImplementedError, KeyError, EOFError, AttributeError):
+    except Exception:  # a damaged file can fail anywhere inside pydicom, with any exception
+        if is_dicom(file):
+            raise InputError(f"{file} is a damaged DICOM file; copy it again, or take it out of the folder.") from None
         return None
-    return header if is_image else None
+    kind = _value(header, "SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
+    is_image = "Rows" in header or "Image Storage" in UID(str(kind)).name
+    return _Image(file, header, pixels) if kind and is_image and _value(header, "Modality") != "SEG" else None
+
+
+def _is_whole(image: _Image) -> bool:
+    """Whether the pixels that a header claims are there, in a form which GDCM reads: else it leaves them to chance."""
+    header, pixels = image.header, image.pixels
+    rows, columns, allocated, stored = (
+        _number(header, tag) for tag in ("Rows", "Columns", "BitsAllocated", "BitsStored")
+    )
+    highest, signed = _number(header, "HighBit", stored - 1), _number(header, "PixelRepresentation", 0)
+    if pixels is None or allocated not in (8, 16, 32) or signed not in (0, 1):
+        return False
+    if not 1 <= stored <= highest + 1 <= allocated or bool(pixels.fragments) == (pixels.syntax in _PLAIN):
+        return False
+    claimed = rows * columns * allocated / 8
+    if not pixels.fragments:
+        return claimed <= pixels.length
+    if not claimed <= max(_SLICE, _COMPRESSION * pixels.length):
+        return False
+    try:
+        stream = read_fragments(image.file, pixels)
+        return frame_of(stream, pixels.syntax, int(rows), int(columns)) == (rows, columns, allocated)
+    except ValueError:
+        return False
 
 
 def _name(header: Dataset) -> str:
     number, description = _value(header, "SeriesNumber"), _value(header, "SeriesDescription") or "unnamed series"
-    return f"{number}: {description}" if number is not None else str(description)
+    name = f"{number}: {description}" if number is not None else str(description)
+    return "".join(letter for letter in name if letter.isprintable())[:_LONGEST_NAME]
 
 
 def _stack(source: Path, images: _Images) -> Series:
-    first = images[0][1]
+    first, headers = images[0].header, [image.header for image in images]
     what = f"The series {_name(first)} in {source}"
-    if any(_numbers(header, "NumberOfFrames", 1)[0] > 1 for _, header in images):
+    if not all(_number(header, "NumberOfFrames", 1) == 1 for header in headers):
         raise InputError(f"{what} is stored as multi-frame files; load it in 3D Slicer and save it as NRRD.")
-    if any(_numbers(header, "SamplesPerPixel", 1)[0] > 1 for _, header in images):
+    if not all(_is_grey(header) for header in headers):
         raise InputError(f"{what} has colour pixels; give a series of grey-scale images.")
+    if damaged := [image.file for image in images if not _is_whole(image)]:
+        raise InputError(f"{damaged[0]} is damaged or cut off; copy it again, or take it out of the folder.")
     orientations, positions, spacings, rows, columns = (
-        np.array([_numbers(header, tag, count) for _, header in images])
+        np.array([_numbers(header, tag, count) for header in headers])
         for tag, count in (
             ("ImageOrientationPatient", 6),
             ("ImagePositionPatient", 3),
@@ -123,15 +189,26 @@ def _stack(source: Path, images: _Images) -> Series:
     if not np.abs(grids - grids[0]).max() <= 1e-3:
         raise InputError(f"{what} mixes slices of several directions or sizes; leave one kind there.")
     order = _sorted(what, positions, normals[0])
-    return Series(tuple(images[index][0] for index in order), _name(first), str(_value(first, "Modality") or ""))
+    return Series(tuple(images[index].file for index in order), _name(first), str(_value(first, "Modality") or ""))
 
 
 def _value(header: Dataset, tag: str) -> Any:
     """What a tag holds; None where it is absent, empty or damaged."""
     try:
-        return header.get(tag) or None
-    except (TypeError, ValueError, OverflowError):  # read only now, when it is asked for
+        value = header.get(tag)
+    except Exception:  # read only now, when it is asked for; it fails as reading a file does
         return None
+    return None if isinstance(value, str | MultiValue) and not value else value
+
+
+def _number(header: Dataset, tag: str, absent: float = np.nan) -> float:
+    """NaN where the tag does not hold one number."""
+    return float(_numbers(header, tag, 1)[0]) if tag in header else absent
+
+
+def _is_grey(header: Dataset) -> bool:
+    kind = _value(header, "PhotometricInterpretation") or "MONOCHROME2"
+    return _number(header, "SamplesPerPixel", 1) == 1 and kind in ("MONOCHROME1", "MONOCHROME2")
 
 
 def _numbers(header: Dataset, tag: str, count: int) -> np.ndarray:
@@ -139,7 +216,7 @@ def _numbers(header: Dataset, tag: str, count: int) -> np.ndarray:
     value = _value(header, tag)
     try:
         numbers = np.array(list(value) if isinstance(value, MultiValue) else [value], np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         numbers = np.empty(0)
     return numbers if numbers.shape == (count,) else np.full(count, np.nan)
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import logging
 import os
-import zlib
+import re
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,9 @@ import slicer
 import vtk
 
 from ..engine.errors import InputError
+from ..engine.temporary import temporary_folder
+from . import nifti, nrrd
+from .contents import check_contents
 from .geometry import ijk_to_ras, to_world
 from .host import quiet
 from .replacing import move_into_place
@@ -25,7 +27,8 @@ from .volumes import REVERSED
 
 SUFFIXES = (".seg.nrrd", ".nii.gz", ".mrb")
 
-_READ_AT_ONCE = 1 << 20
+_PATTERN = re.compile(r"[][*?]")
+_FORMATS = {".nrrd": nrrd, ".gz": nifti}
 _log = logging.getLogger(__name__)
 
 
@@ -81,29 +84,39 @@ def save(segmentation_node: Any, volume_node: Any, path: str | Path, *, force: b
     files = output_files(path)
     try:
         # A folder beside the target: on the same disk, so that the move at the end cannot fail half-way.
-        with TemporaryDirectory(prefix=".medclipsam-", dir=path.parent) as folder:
-            unfinished = Path(folder) / path.name
+        with temporary_folder(path.parent) as folder:
+            unfinished = folder / path.name
             with quiet():
                 written = _write(segmentation_node, volume_node, unfinished)
             if not written or not unfinished.is_file() or not _is_whole(unfinished):
                 raise InputError(f"{path} could not be written; check the free space.")
-            move_into_place(Path(folder), files[::-1])
+            move_into_place(folder, files[::-1])
     except OSError as error:
         raise InputError(f"{path} could not be written ({error.strerror}); choose another place.") from None
     return files
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a compressed file can be read to its end: ITK does not notice that a disk is full."""
-    if _suffix(path) != ".nii.gz":
-        return True
+    """Whether all that was written can be read: neither ITK nor VTK notices that a disk is full."""
     try:
-        with gzip.open(path) as file:
-            while file.read(_READ_AT_ONCE):
-                pass
-    except (OSError, EOFError, zlib.error):
+        if _suffix(path) == ".mrb":
+            return _archive_is_whole(path)
+        check_contents(path, _FORMATS[path.suffix.lower()].stored_voxels(path))
+    except (InputError, ValueError, KeyError, zipfile.BadZipFile):
         return False
     return True
+
+
+def _archive_is_whole(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive, temporary_folder(path.parent) as folder:
+        volumes = [name for name in archive.namelist() if Path(name).suffix == ".nrrd"]
+        for name in archive.namelist():
+            member = Path(archive.extract(name, folder))  # compares its checksum
+            if name in volumes and not _is_whole(member):
+                return False
+            if member.is_file():
+                member.unlink()
+    return bool(volumes)
 
 
 def _suffix(path: Path) -> str | None:
@@ -112,7 +125,10 @@ def _suffix(path: Path) -> str | None:
 
 def _write(segmentation_node: Any, volume_node: Any, path: Path) -> bool:
     if _suffix(path) == ".mrb":
-        return bool(slicer.mrmlScene.WriteToMRB(str(path)))
+        # Brackets are a pattern to it: it would write an empty archive, and say that all is well.
+        plain = path.with_name(_PATTERN.sub("_", path.name))
+        written = bool(slicer.mrmlScene.WriteToMRB(str(plain)))
+        return written and plain.replace(path).is_file()
     if _suffix(path) == ".nii.gz":
         return _write_labels(segmentation_node, volume_node, path)
     with _hardened(segmentation_node) as node:

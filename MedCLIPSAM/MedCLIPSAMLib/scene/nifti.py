@@ -1,4 +1,4 @@
-"""Whether a NIfTI file is whole: ITK reads a cut-off one without complaint, with chance for its last voxels."""
+"""What a NIfTI header claims, where ITK would take another one for it (nifti1.h, https://nifti.nimh.nih.gov/nifti-1)."""
 
 from __future__ import annotations
 
@@ -6,38 +6,51 @@ import gzip
 import math
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..engine.errors import InputError
+from .contents import Stored
+
+# Bytes of a voxel by its type.
+_SIZES = {2: 1, 4: 2, 8: 4, 16: 4, 32: 8, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8, 1792: 16, 2304: 4}
+_FAR = 1e9  # mm; ITK computes with squares in single precision, and never ends where they are infinite
 
 
-def check_complete(path: Path) -> None:
-    """Refuse a `.nii` or `.nii.gz` file which ends before its last voxel.
-
-    Args:
-        path: a file with a NIfTI-1 header.
+def stored_voxels(path: Path) -> Iterator[Stored]:
+    """Where the voxels of a `.nii` or `.nii.gz` file are.
 
     Raises:
-        InputError: the file is cut off, or its compressed data are damaged.
+        ValueError: the header is none, or of another form than that of a single file of voxels.
+        InputError: the geometry is none.
     """
-    opened = gzip.open if path.suffix.lower() == ".gz" else Path.open
-    try:
-        with opened(path, "rb") as stream:
+    packed = path.suffix.lower() == ".gz"
+    with gzip.open(path) if packed else path.open("rb") as stream:
+        try:
             header = stream.read(348)
-            length = len(header)
-            while chunk := stream.read(1 << 22):
-                length += len(chunk)
-    except (OSError, EOFError, zlib.error):
-        header, length = b"", 0
-    if not header or length < _needed(header):
-        raise InputError(f"{path} is damaged or cut off; copy it again.")
-
-
-def _needed(header: bytes) -> int:
-    """Bytes up to the end of the voxels (nifti1.h, https://nifti.nimh.nih.gov/nifti-1)."""
-    order = "<" if header[1] else ">"  # the first four bytes are 348, the length of the header
-    lengths = struct.unpack_from(order + "8h", header, 40)
-    (bits,) = struct.unpack_from(order + "h", header, 72)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError("damaged where it is compressed") from error
+    if len(header) < 348 or header[344:] != b"n+1\0":
+        raise ValueError("not the header of a single file")
+    order = "<" if header[:4] == struct.pack("<i", 348) else ">"
+    size, *lengths = struct.unpack_from(order + "i36x8h", header)
+    (kind,) = struct.unpack_from(order + "h", header, 70)
+    spacing = struct.unpack_from(order + "3f", header, 80)
     (offset,) = struct.unpack_from(order + "f", header, 108)
+    if size != 348 or not 1 <= lengths[0] <= 7 or lengths[1] < 1 or kind not in _SIZES:
+        raise ValueError("no sizes")
+    if not all(abs(number) < _FAR for number in (*spacing, *_places(header, order))):
+        raise InputError(f"{path} has a voxel size or a position that is no number of mm; correct its header.")
     voxels = math.prod(max(1, length) for length in lengths[1 : lengths[0] + 1])
-    return int(offset) + voxels * bits // 8
+    start = 352 if not offset >= 352 else int(min(offset, 1 << 62))
+    if packed:
+        yield Stored(path, 0, start + voxels * _SIZES[kind], "gzip")
+    else:
+        yield Stored(path, start, voxels * _SIZES[kind])
+
+
+def _places(header: bytes, order: str) -> tuple[float, ...]:
+    """The numbers of the transforms that count; where their code is 0, anything may stand."""
+    quaternion, affine = struct.unpack_from(order + "2h", header, 252)
+    numbers = struct.unpack_from(order + "18f", header, 256)
+    return (numbers[:6] if quaternion > 0 else ()) + (numbers[6:] if affine > 0 else ())

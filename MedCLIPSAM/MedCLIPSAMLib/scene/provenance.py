@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, astuple, dataclass, field, fields
 from datetime import datetime, timezone
 from typing import Any
 
 import vtk
 
 from .. import __version__
+from ..engine.document import checked_list, checked_type
 from ..engine.errors import MedCLIPSAMError
 from ..engine.prompt import Prompt, PromptSet
 
@@ -75,12 +76,27 @@ class Provenance:
         try:
             values = {name: json.loads(tags[_PREFIX + name]) for name in _names()}
             (values["prompt"],) = PromptSet.from_json(json.dumps(values["prompt"]))
-            values["models"] = tuple(ModelUse(**model) for model in values["models"])
-            values["searched"] = values["searched"] and tuple(values["searched"])
-            values["edited"] = tuple(values["edited"])
-        except (KeyError, TypeError, ValueError, MedCLIPSAMError) as error:
+            values["models"] = tuple(ModelUse(**model) for model in checked_list(values["models"], "The models"))
+            if values["searched"] is not None:
+                values["searched"] = tuple(checked_list(values["searched"], "The searched slices"))
+            values["edited"] = tuple(checked_list(values["edited"], "The edited slices"))
+            made = cls(**values)
+            made._check()
+        except (KeyError, TypeError, ValueError, RecursionError, MedCLIPSAMError) as error:
             raise ValueError(f"The provenance tags are incomplete or damaged ({error}).") from None
-        return cls(**values)
+        return made
+
+    def _check(self) -> None:
+        """Raises ValueError or InputError for values that no run writes, as those of damaged tags."""
+        checked_type(self.found, "Found", bool)
+        checked_type(self.settings, "The settings", dict)
+        first, last = (0, 0) if self.searched is None else self.searched
+        counts = (self.slices_found, self.slices_searched, self.slices_kept)
+        for number in (*counts, first, last, *self.edited):
+            checked_type(number, "A number of slices", int)
+        for text in (self.version, self.created, *(part for model in self.models for part in astuple(model))):
+            if not checked_type(text, "A name", str).isprintable():
+                raise ValueError("a name has control characters")
 
 
 def write_provenance(segment: Any, provenance: Provenance) -> None:

@@ -14,14 +14,18 @@ from vtkmodules.util import numpy_support
 
 from ..engine.errors import InputError
 from ..engine.volume import MODALITIES, Modality, Volume, guess_modality
+from . import metaimage, nifti, nrrd
+from .contents import check_contents
 from .dicom import find_series
-from .geometry import ijk_to_world
+from .geometry import ijk_to_ras, ijk_to_world
 from .host import quiet
-from .nifti import check_complete
 
-SUFFIXES = (".nrrd", ".nhdr", ".nii", ".nii.gz", ".mha", ".mhd")
+FORMATS = {".nrrd": nrrd, ".nhdr": nrrd, ".nii": nifti, ".nii.gz": nifti, ".mha": metaimage, ".mhd": metaimage}
+SUFFIXES = tuple(FORMATS)
 REVERSED = "MedCLIPSAM.SlicesReversed"  # attribute of a node whose file has its slices the other way round
+_NO_IMAGE = "{} cannot be read as the image its name promises; check the file."
 _MODALITY = "DICOM.Modality"  # the name 3D Slicer gives this attribute in the subject hierarchy
+_FLAT = 1e-6  # determinant of directions below which they span no volume
 # What VTK stores and 3D Slicer displays, and what all else becomes without loss.
 _SHARED_TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64")
 _CONVERTED_TYPES = {"bool": "uint8", "float16": "float32"}
@@ -104,6 +108,8 @@ def node_from_volume(volume: Volume) -> Any:
 def _read(path: Path) -> Any:
     if not path.exists():
         raise InputError(f"{path} does not exist; check the path.")
+    if not path.is_dir() and not path.is_file():
+        raise InputError(f"{path} is a pipe or a device; give a file or a DICOM folder.")
     if path.is_dir() or is_dicom(path):
         series = find_series(path)
         node = _read_files(path, series.files, series.name)
@@ -112,9 +118,11 @@ def _read(path: Path) -> Any:
     suffix = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
     if suffix is None:
         raise InputError(f"{path} is no image; give a NRRD, NIfTI or MetaImage file or a DICOM folder.")
+    try:
+        check_contents(path, FORMATS[suffix].stored_voxels(path))
+    except (ValueError, KeyError):
+        raise InputError(_NO_IMAGE.format(path)) from None
     left_handed = _check_header(path)
-    if ".nii" in suffix:
-        check_complete(path)
     node = _read_files(path, (path,), path.name[: -len(suffix)])
     if left_handed:
         node.SetAttribute(REVERSED, "true")
@@ -143,14 +151,17 @@ def _check_header(path: Path) -> bool:
     except RuntimeError as error:
         if "orthonormal" in str(error):
             raise InputError(f"{path} has voxel axes which are not at right angles; resample it.") from None
-        raise InputError(f"{path} cannot be read as the image its name promises; check the file.") from None
+        raise InputError(_NO_IMAGE.format(path)) from None
     voxels = sitk.GetPixelIDValueAsString(reader.GetPixelIDValue())
     if reader.GetNumberOfComponents() > 1 or "vector" in voxels or "complex" in voxels:
         raise InputError(f"{path} has colour, vector or complex voxels; give a grey-scale volume.")
     if any(length > 1 for length in reader.GetSize()[3:]):
         raise InputError(f"{path} is a sequence of {reader.GetSize()[3]} volumes; save one of them as a file.")
     direction = np.reshape(reader.GetDirection(), (reader.GetDimension(),) * 2)
-    return bool(np.linalg.det(direction) < 0)
+    turn = float(np.linalg.det(direction)) if np.isfinite(direction).all() else 0.0
+    if min(map(abs, reader.GetSpacing())) == 0 or abs(turn) < _FLAT:
+        raise InputError(f"{path} has a spacing of 0 or directions that span no volume; correct its header.")
+    return turn < 0
 
 
 def _read_files(source: Path, files: tuple[Path, ...], name: str) -> Any:
@@ -166,6 +177,9 @@ def _read_files(source: Path, files: tuple[Path, ...], name: str) -> Any:
         raise InputError(f"{source} cannot be read; it may be damaged, cut off or compressed in a rare way.")
     if node.GetImageData().GetDimensions()[2] != len(files) and len(files) > 1:
         raise InputError(f"{source} cannot be read as one volume; check that its slices belong together.")
+    if node.GetImageData().GetNumberOfScalarComponents() != 1:
+        raise InputError(f"{source} has colour, vector or complex voxels; give a grey-scale volume.")
+    Volume(slicer.util.arrayFromVolume(node), ijk_to_ras(node), "other", str(source))  # refuses what no run can use
     node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
     slicer.mrmlScene.AddNode(node)
     node.CreateDefaultDisplayNodes()

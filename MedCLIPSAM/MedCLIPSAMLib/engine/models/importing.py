@@ -7,13 +7,13 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 
 from filelock import FileLock
 from torch import Tensor
 
 from ..clip.folder import HUGGING_FACE_CONFIG, HUGGING_FACE_WEIGHTS, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS
 from ..errors import ModelError
+from ..temporary import temporary_folder
 from ..weights import read_state_dict
 from .catalogue import Entry, find_entry
 from .locking import held
@@ -92,13 +92,13 @@ def _opened(path: Path) -> Iterator[Path]:
     if path.is_dir() or path.suffix.lower() in _WEIGHTS or not zipfile.is_zipfile(path):
         yield path
         return
-    with TemporaryDirectory(prefix="medclipsam-") as folder:
+    with temporary_folder() as folder:
         try:
             with zipfile.ZipFile(path) as archive:
-                _unpack(archive, Path(folder), path)
+                _unpack(archive, folder, path)
         except (zipfile.BadZipFile, OSError, RuntimeError, EOFError) as error:
             raise ModelError(f"'{path}' cannot be unpacked ({error}): copy the file again.") from None
-        yield Path(folder)
+        yield folder
 
 
 def _unpack(archive: zipfile.ZipFile, folder: Path, path: Path) -> None:

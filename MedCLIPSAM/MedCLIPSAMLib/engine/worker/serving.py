@@ -6,6 +6,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -61,6 +62,7 @@ class Server:
         self._alone = False  # nobody listens any more
         self._loaded: tuple[tuple[str, str, str], tuple[ImageTextModel, PromptableSegmenter]] | None = None
         self._session: Session | None = None
+        self._devices: tuple[str, str] | None = None  # when the session was opened
 
     def run(self) -> None:
         """Until the requests end, as they do when the window is gone."""
@@ -139,6 +141,7 @@ class Server:
             self._loaded = names, self._load(*names)
         volume = Volume(request.array, request.ijk_to_ras, request.modality, request.name)
         session = self._session = Session(volume, *self._loaded[1], request.settings)
+        self._devices = _devices(session)
         return Opened(len(session.stack), session.window, session.models, session.choices)
 
     def _download(self, number: int, name: str, unwanted: Callable[[], bool]) -> Stored:
@@ -156,7 +159,11 @@ class Server:
         return session.segment(
             request.prompt,
             range(request.first, request.last + 1),
-            lambda progress: self._say(number, progress),
+            lambda progress: self._say(number, replace(progress, moved=self._devices != _devices(session))),
             unwanted,
             lambda index, mask: self._say(number, Drawn(index, mask)),
         )
+
+
+def _devices(session: Session) -> tuple[str, str]:
+    return session.clip.device.type, session.segmenter.device.type

@@ -1,0 +1,145 @@
+"""DICOM folders of every kind that people have, by the row of the table that they belong to."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import SimpleITK as sitk
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import (
+    UID,
+    BasicTextSRStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    RLELossless,
+    RTStructureSetStorage,
+    generate_uid,
+)
+
+from ..scene.dicom_files import write_series
+from .inputs import AFFINE, Given, body, given
+
+
+def series(folder: Path, *skipped: int) -> Path:
+    folder.mkdir(exist_ok=True)
+    write_series(folder, body()[0], AFFINE, skip=skipped)
+    return folder
+
+
+def no_image(path: Path, kind: str, modality: str) -> None:
+    """A DICOM file that holds no image."""
+    report = Dataset()
+    report.file_meta = FileMetaDataset()
+    report.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = UID(kind)
+    report.SOPInstanceUID = report.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    report.SeriesInstanceUID, report.Modality, report.PatientName = generate_uid(), modality, "Doe^Jane"
+    report.save_as(path, enforce_file_format=True)
+
+
+@given("dicom-missing-slice")
+def _(folder: Path) -> Given:
+    return Given(series(folder / "dicom", 7))
+
+
+@given("dicom-mixed")
+def _(folder: Path) -> Given:
+    file = next(series(folder / "dicom").iterdir())
+    changed = dcmread(file)
+    changed.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+    changed.save_as(file)
+    return Given(folder / "dicom")
+
+
+@given("dicom-mixed")
+def _(folder: Path) -> Given:
+    file = next(series(folder / "dicom").iterdir())
+    changed = dcmread(file)
+    changed.Rows, changed.PixelData = changed.Rows - 1, changed.PixelData[: -2 * changed.Columns]
+    changed.save_as(file)
+    return Given(folder / "dicom")
+
+
+@given("dicom-two-series")
+def _(folder: Path) -> Given:
+    series(folder / "dicom")
+    write_series(folder / "dicom", body()[0], AFFINE, description="arterial", number=4)
+    return Given(folder / "dicom")
+
+
+@given("dicom-scout")
+def _(folder: Path) -> Given:
+    file = next(series(folder / "dicom").iterdir())
+    scout = dcmread(file)
+    scout.SOPInstanceUID = scout.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    scout.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    scout.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
+    scout.Rows, scout.PixelData = 24, scout.PixelData[: 24 * scout.Columns * 2]
+    scout.save_as(file.with_name("scout.dcm"))
+    return Given(folder / "dicom")
+
+
+@given("dicom-compressed")
+def _(folder: Path) -> Given:
+    for file in series(folder / "dicom").iterdir():
+        plain = dcmread(file)
+        plain.compress(RLELossless)
+        plain.save_as(file)
+    return Given(folder / "dicom", body()[1])
+
+
+@given("dicom-compressed")
+def _(folder: Path) -> Given:
+    for file in series(folder / "dicom").iterdir():
+        plain = dcmread(file)
+        plain.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        plain.save_as(file)
+    return Given(folder / "dicom", body()[1])
+
+
+def _compressed(compressor: str) -> None:
+    @given("dicom-compressed")
+    def _(folder: Path) -> Given:
+        for file in series(folder / "dicom").iterdir():
+            reader = sitk.ImageFileReader()
+            reader.SetFileName(str(file))
+            reader.LoadPrivateTagsOn()
+            slice_ = reader.Execute()
+            for key in reader.GetMetaDataKeys():
+                slice_.SetMetaData(key, reader.GetMetaData(key))
+            writer = sitk.ImageFileWriter()
+            writer.KeepOriginalImageUIDOn()
+            writer.SetFileName(str(file))
+            writer.UseCompressionOn()
+            writer.SetCompressor(compressor)
+            writer.Execute(slice_)
+        return Given(folder / "dicom", body()[1])
+
+
+for each in ("JPEG", "JPEG2000"):
+    _compressed(each)
+
+
+@given("dicom-no-image")
+def _(folder: Path) -> Given:
+    no_image(folder / "report.dcm", BasicTextSRStorage, "SR")
+    no_image(folder / "structures.dcm", RTStructureSetStorage, "RTSTRUCT")
+    return Given(folder)
+
+
+@given("dicom-text")
+def _(folder: Path) -> Given:
+    (folder / "slice.dcm").write_text("no image")
+    return Given(folder)
+
+
+def beside_images(folder: Path) -> Given:
+    """A series with files that are no images of it."""
+    series(folder / "dicom")
+    no_image(folder / "dicom" / "report.dcm", BasicTextSRStorage, "SR")
+    no_image(folder / "dicom" / "structures.dcm", RTStructureSetStorage, "RTSTRUCT")
+    (folder / "dicom" / "notes.dcm").write_text("no image")
+    shutil.copyfile(__file__, folder / "dicom" / "DICOMDIR")
+    return Given(folder / "dicom", body()[1])
