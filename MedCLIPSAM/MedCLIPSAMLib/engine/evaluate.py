@@ -16,6 +16,7 @@ from surface_distance import (
 )
 
 from .errors import InputError
+from .prompt import checked_text
 
 TOLERANCE_MM = 2.0
 
@@ -118,21 +119,16 @@ def label_names(text: str | bytes) -> dict[int, str]:
     """Read label names from JSON such as `{"1": "spleen", "5": "liver"}`.
 
     Raises:
-        InputError: not JSON, or not an object from whole numbers to names.
+        InputError: not JSON, not an object from whole numbers to names, or a name that cannot be printed.
     """
     try:
         document = json.loads(text)
-        names = {int(value): name for value, name in document.items()}
-    except (ValueError, AttributeError, RecursionError):
+        names = {int(value): checked_text(name, f"The name of label {int(value)}") for value, name in document.items()}
+    except (ValueError, AttributeError, RecursionError, InputError):
         names = {}
-    if not names or not all(_is_label(*entry) for entry in names.items()):
+    if not names or not all(abs(value) < 2**63 for value in names):  # what voxels may have
         raise InputError('The label names cannot be read; give a JSON object such as {"1": "spleen", "5": "liver"}.')
     return names
-
-
-def _is_label(value: int, name: object) -> bool:
-    """Whether a voxel can have the value, and the name be printed."""
-    return abs(value) < 2**63 and isinstance(name, str) and bool(name.strip()) and name.isprintable()
 
 
 def _key(name: str) -> str:

@@ -16,6 +16,7 @@ from ..engine.errors import InputError
 
 LONGEST_HEADER = 1 << 24  # bytes; the descriptions of some thousand segments are far less
 _WINDOWS = {"gzip": 31, "zlib": 47}  # of zlib: 16 more is gzip's header, 32 more is either
+_FAR = 1e9  # mm; squares of much more are infinite in single precision
 _PIECE = 1 << 16  # bytes unpacked at once, which may become a thousand times as many
 
 
@@ -46,10 +47,23 @@ def check_contents(path: Path, parts: Iterable[Stored]) -> None:
     """
     for part in parts:
         if not part.file.is_file():  # a pipe or device would never end
-            raise InputError(f"{path} keeps voxels in {part.file.name}, which is no file there; copy both again.")
+            raise InputError(f"{path} keeps voxels in {part.file.name!r}, which is no file there; copy both again.")
         if not _holds(part):
-            where = "" if part.file == path else f" in {part.file.name}"
+            where = "" if part.file == path else f" in {part.file.name!r}"
             raise InputError(f"{path} is damaged or cut off{where}; copy it again.")
+
+
+def check_places(path: Path, numbers: Iterable[float]) -> None:
+    """Refuse a geometry that ITK reads as another one, or computes with for ever.
+
+    Args:
+        numbers: sizes of voxels, directions and positions.
+
+    Raises:
+        InputError: one of them is not finite, or far beyond any patient.
+    """
+    if not all(abs(number) < _FAR for number in numbers):
+        raise InputError(f"{path} has a voxel size or a position that is no number of mm; correct its header.")
 
 
 def whole_number(text: str) -> int:
@@ -84,7 +98,8 @@ def beside(path: Path, name: str) -> Path:
     Raises:
         ValueError: it is no name.
     """
-    if name in ("", "-") or not name.isprintable():  # a dash would be the standard input
+    name.encode()  # halves of surrogate pairs stand for bytes which are no text
+    if name in ("", "-") or any(letter < " " for letter in name):  # a dash would be the standard input
         raise ValueError(f"{name!r} is no file")
     return path.parent / name
 

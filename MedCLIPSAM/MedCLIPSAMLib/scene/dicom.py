@@ -5,49 +5,40 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.encaps import generate_fragments, generate_frames
+from pydicom.errors import InvalidDicomError
 from pydicom.misc import is_dicom
 from pydicom.multival import MultiValue
 from pydicom.uid import (
+    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
 )
+from pydicom.valuerep import VR
 
 from ..engine.errors import InputError
-from .codestream import frame_of
-from .dicom_elements import Pixels, find_pixels, read_fragments
 
-_TAGS = [
-    "SOPClassUID",
-    "SeriesInstanceUID",
-    "SeriesNumber",
-    "SeriesDescription",
-    "Modality",
-    "NumberOfFrames",
-    "SamplesPerPixel",
-    "Rows",
-    "Columns",
-    "PixelSpacing",
-    "ImageOrientationPatient",
-    "ImagePositionPatient",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "PhotometricInterpretation",
-]
 # Slice positions are written with few decimals. Beyond this fraction of the slice distance it is no rounding.
 _TOLERANCE = 0.02
 _PLAIN = ("", ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
+_PICTURES = (JPEGBaseline8Bit, JPEG2000Lossless, JPEG2000)  # whose headers Pillow reads
 # What one byte of compressed pixels may stand for, and bytes of a slice which even an empty one may claim.
 _COMPRESSION, _SLICE = 1000, 1 << 24
+_UNDEFINED = 0xFFFFFFFF  # length of an element that ends by a mark: of compressed pixels
+_READ = 1 << 16  # bytes; longer values are not read here
 _LONGEST_NAME = 64  # characters, as DICOM allows
 
 
@@ -81,9 +72,12 @@ def find_series(path: Path) -> Series:
 
 @dataclass(frozen=True)
 class _Image:
+    """A file, its geometry, and bytes of its pixels as they are stored; `syntax` is "" where the file names none."""
+
     file: Path
     header: Dataset
-    pixels: Pixels | None
+    stored: int
+    syntax: str
 
 
 _Images = list[_Image]
@@ -121,39 +115,76 @@ def _image(file: Path) -> _Image | None:
         InputError: a damaged file, which may be a slice: without it the volume would be another one.
     """
     try:
-        pixels = find_pixels(file)
-        # Some archives strip the preamble, hence force; a file of another kind then has no SOP class.
-        header = dcmread(file, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+        if not _may_be_dicom(file):
+            return None
+        header = dcmread(file, defer_size=_READ, force=True)
+        syntax = str(header.file_meta.get("TransferSyntaxUID", ""))
+        if syntax == DeflatedExplicitVRLittleEndian:
+            header = dcmread(file, force=True)
+        if not syntax and is_dicom(file):
+            raise InvalidDicomError  # only files without a preamble may leave it out
+        _check_elements(header, file.stat().st_size)
+        kind = _value(header, "SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
+        stored = _stored(header)
     except Exception:  # a damaged file can fail anywhere inside pydicom, with any exception
         if is_dicom(file):
             raise InputError(f"{file} is a damaged DICOM file; copy it again, or take it out of the folder.") from None
         return None
-    kind = _value(header, "SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
     is_image = "Rows" in header or "Image Storage" in UID(str(kind)).name
-    return _Image(file, header, pixels) if kind and is_image and _value(header, "Modality") != "SEG" else None
+    return _Image(file, header, stored, syntax) if kind and is_image and _value(header, "Modality") != "SEG" else None
+
+
+def _may_be_dicom(file: Path) -> bool:
+    """Whether it begins as DICOM does; some archives strip the preamble, and anything is an element to pydicom."""
+    with file.open("rb") as stream:
+        return is_dicom(file) or stream.read(2) in (b"\2\0", b"\10\0")
+
+
+def _check_elements(header: Dataset, size: int) -> None:
+    """Refuses by any exception what has GDCM hang: types that there are not, and lengths beyond the end of the file."""
+    for element in header.values():  # iterating over the set itself would read each value
+        if isinstance(element, RawDataElement):
+            VR(element.VR or "UN")
+            if element.value is None and element.value_tell + element.length > size:
+                raise EOFError
+            if element.value is not None and element.length not in (_UNDEFINED, len(element.value)):
+                raise EOFError
+
+
+def _stored(header: Dataset) -> int:
+    """Bytes of the pixels; values that are long are left where they are."""
+    pixels: Any = header.get_item("PixelData")
+    if pixels is None:
+        return 0
+    if pixels.length == _UNDEFINED and pixels.value is not None:
+        return sum(len(fragment) for fragment in generate_fragments(pixels.value))
+    return pixels.length
 
 
 def _is_whole(image: _Image) -> bool:
-    """Whether the pixels that a header claims are there, in a form which GDCM reads: else it leaves them to chance."""
-    header, pixels = image.header, image.pixels
-    rows, columns, allocated, stored = (
-        _number(header, tag) for tag in ("Rows", "Columns", "BitsAllocated", "BitsStored")
-    )
+    """Whether the pixels that a header claims are there: else GDCM leaves them to chance."""
+    header = image.header
+    rows, columns, allocated = (_number(header, tag) for tag in ("Rows", "Columns", "BitsAllocated"))
+    stored = _number(header, "BitsStored", allocated)
     highest, signed = _number(header, "HighBit", stored - 1), _number(header, "PixelRepresentation", 0)
-    if pixels is None or allocated not in (8, 16, 32) or signed not in (0, 1):
-        return False
-    if not 1 <= stored <= highest + 1 <= allocated or bool(pixels.fragments) == (pixels.syntax in _PLAIN):
+    if allocated not in (8, 16, 32) or signed not in (0, 1) or not 1 <= stored <= highest + 1 <= allocated:
         return False
     claimed = rows * columns * allocated / 8
-    if not pixels.fragments:
-        return claimed <= pixels.length
-    if not claimed <= max(_SLICE, _COMPRESSION * pixels.length):
+    if image.syntax in _PLAIN:
+        return 0 < claimed <= image.stored
+    if allocated == 32 or not 0 < claimed <= max(_SLICE, _COMPRESSION * image.stored):
         return False
+    return image.syntax not in _PICTURES or _picture_size(image.file) == (columns, rows)
+
+
+def _picture_size(file: Path) -> tuple[int, int] | None:
+    """Columns and rows that a compressed picture says it has, None for a damaged one: GDCM dies of another number."""
     try:
-        stream = read_fragments(image.file, pixels)
-        return frame_of(stream, pixels.syntax, int(rows), int(columns)) == (rows, columns, allocated)
-    except ValueError:
-        return False
+        (stream,) = generate_frames(dcmread(file, force=True).PixelData, number_of_frames=1)
+        with Image.open(BytesIO(stream)) as picture:
+            return picture.size
+    except Exception:  # as for all that is read here
+        return None
 
 
 def _name(header: Dataset) -> str:

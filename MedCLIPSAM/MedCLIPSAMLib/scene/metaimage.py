@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from .contents import LONGEST_HEADER, Stored, beside, numbered_names, whole_number
+from .contents import LONGEST_HEADER, Stored, beside, check_places, numbered_names, whole_number
 
 _SIZES = {
     **dict.fromkeys(("MET_CHAR", "MET_UCHAR"), 1),
@@ -16,6 +16,16 @@ _SIZES = {
     **dict.fromkeys(("MET_INT", "MET_UINT", "MET_LONG", "MET_ULONG", "MET_FLOAT"), 4),
     **dict.fromkeys(("MET_LONG_LONG", "MET_ULONG_LONG", "MET_DOUBLE"), 8),
 }
+_GEOMETRY = (
+    "ElementSpacing",
+    "ElementSize",
+    "Offset",
+    "Position",
+    "Origin",
+    "TransformMatrix",
+    "Rotation",
+    "Orientation",
+)
 _MOST_AXES = 10  # room that ITK has for them
 _LONGEST_VALUE = 250  # room that it has for some texts
 
@@ -25,6 +35,7 @@ def stored_voxels(path: Path) -> Iterator[Stored]:
 
     Raises:
         ValueError, KeyError: the header is none, or has a form which ITK does not read as it is meant.
+        InputError: the geometry is none.
     """
     with path.open("rb") as stream:
         fields = _header(stream)
@@ -33,6 +44,7 @@ def stored_voxels(path: Path) -> Iterator[Stored]:
         sizes = [whole_number(word) for word in fields["DimSize"].split()]
         if not 1 <= axes <= _MOST_AXES or len(sizes) != axes or not math.prod(sizes):
             raise ValueError("no sizes")
+        check_places(path, _places(fields))
         count, files = _data_files(path, stream, fields["ElementDataFile"], sizes)
     channels = whole_number(fields.get("ElementNumberOfChannels", "1"))
     length = math.prod(sizes) // count * channels * _SIZES[fields["ElementType"]]
@@ -65,6 +77,11 @@ def _header(stream: BinaryIO) -> dict[str, str]:
             raise ValueError("no field, one that is there twice, or one that is too long")
         fields[match[1]] = match[2].strip()
     return fields
+
+
+def _places(fields: dict[str, str]) -> Iterator[float]:
+    for name in _GEOMETRY:
+        yield from map(float, fields.get(name, "").split())
 
 
 def _truth(fields: dict[str, str], name: str) -> bool:

@@ -9,12 +9,10 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..engine.errors import InputError
-from .contents import Stored
+from .contents import Stored, check_places
 
 # Bytes of a voxel by its type.
 _SIZES = {2: 1, 4: 2, 8: 4, 16: 4, 32: 8, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8, 1792: 16, 2304: 4}
-_FAR = 1e9  # mm; ITK computes with squares in single precision, and never ends where they are infinite
 
 
 def stored_voxels(path: Path) -> Iterator[Stored]:
@@ -39,8 +37,7 @@ def stored_voxels(path: Path) -> Iterator[Stored]:
     (offset,) = struct.unpack_from(order + "f", header, 108)
     if size != 348 or not 1 <= lengths[0] <= 7 or lengths[1] < 1 or kind not in _SIZES:
         raise ValueError("no sizes")
-    if not all(abs(number) < _FAR for number in (*spacing, *_places(header, order))):
-        raise InputError(f"{path} has a voxel size or a position that is no number of mm; correct its header.")
+    check_places(path, (*spacing, *_places(header, order)))
     voxels = math.prod(max(1, length) for length in lengths[1 : lengths[0] + 1])
     start = 352 if not offset >= 352 else int(min(offset, 1 << 62))
     if packed:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from .contents import LONGEST_HEADER, Stored, beside, numbered_names, whole_number
+from .contents import LONGEST_HEADER, Stored, beside, check_places, numbered_names, whole_number
 
 _SPELLINGS = {"datafile": "data file", "byteskip": "byte skip", "lineskip": "line skip"}
 # Bytes of a voxel, by the name of its type without "signed", "unsigned", and an "int" after another word.
@@ -27,6 +27,7 @@ def stored_voxels(path: Path) -> Iterator[Stored]:
 
     Raises:
         ValueError, KeyError: the header is none, or has a form which ITK does not read.
+        InputError: the geometry is none.
     """
     with path.open("rb") as stream:
         fields, names = _header(stream)
@@ -34,6 +35,7 @@ def stored_voxels(path: Path) -> Iterator[Stored]:
     sizes = [whole_number(word) for word in fields["sizes"].split()]
     if len(sizes) != whole_number(fields["dimension"]) or not math.prod(sizes):
         raise ValueError("no sizes")
+    check_places(path, _places(fields))
     count, files = (1, [path]) if "data file" not in fields else _data_files(path, fields["data file"], names, sizes)
     length = _length(math.prod(sizes) // count, fields)
     skipped = fields.get("byte skip", "0")
@@ -72,6 +74,13 @@ def _line(stream: BinaryIO) -> str:
     if stream.tell() > LONGEST_HEADER:
         raise ValueError("no header is that long")
     return line.decode("utf-8", "surrogateescape").rstrip()
+
+
+def _places(fields: dict[str, str]) -> Iterator[float]:
+    """The numbers of the geometry; along axes that are not in space there are none."""
+    for name, absent in (("space directions", "none"), ("space origin", ""), ("spacings", "nan")):
+        words = re.split(r"[(),\s]+", fields.get(name, "").lower())
+        yield from (float(word) for word in words if word not in ("", absent))
 
 
 def _length(voxels: int, fields: dict[str, str]) -> int:

@@ -78,7 +78,8 @@ def guess_modality(array: np.ndarray) -> Modality:
     than two values which are not negative (but for the ringing of a resampling). All else is "other".
     """
     step = max(1, round((array.size / _SAMPLE_VOXELS) ** (1 / array.ndim)))
-    values = array[(slice(None, None, step),) * array.ndim].astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
+        values = array[(slice(None, None, step),) * array.ndim].astype(np.float32)
     values = values[np.isfinite(values)]
     measured = values[values > -1500]  # scanners pad with values far below air
     if measured.size and -1300 < np.percentile(measured, 1) < -500 and np.mean(np.abs(measured) < 200) > 0.02:

@@ -1,0 +1,82 @@
+"""What is strict with damaged files still takes every layout that 3D Slicer reads."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from MedCLIPSAMLib.scene.volumes import read_volume, volume_from_node
+
+from .fuzz_cases import VOXELS, nifti_header
+from .test_fuzz_readers import RAW, metaimage_header, nrrd_header, packed
+
+pytestmark = pytest.mark.row("fuzz-readers")
+
+TEXT = " ".join(map(str, VOXELS.ravel())).encode()
+LIST = "".join(f"{k}.raw\n" for k in range(4)).encode()
+Z = zlib.compress(RAW)
+
+
+def detached(field: str, after: bytes = b"") -> bytes:
+    return nrrd_header(f"data file: {field}")[:-1] + after
+
+
+LAYOUTS: dict[str, bytes] = {
+    "a.nrrd": nrrd_header() + RAW,
+    "lines of Windows.nrrd": nrrd_header().replace(b"\n", b"\r\n") + RAW,
+    "gzip.nrrd": nrrd_header(encoding="gz") + gzip.compress(RAW),
+    "gzip in two.nrrd": nrrd_header(encoding="gzip") + gzip.compress(RAW[:99]) + gzip.compress(RAW[99:]),
+    "gzip and more.nrrd": nrrd_header(encoding="gzip") + gzip.compress(RAW) + b"more",
+    "text.nrrd": nrrd_header(encoding="ascii") + TEXT,
+    "hex.nrrd": nrrd_header(encoding="hex") + RAW.hex().encode(),
+    "bytes skipped.nrrd": nrrd_header("byte skip: 4") + b"more" + RAW,
+    "last bytes.nrrd": nrrd_header("byte skip: -1") + b"more" + RAW,
+    "lines skipped.nrrd": nrrd_header("line skip: 2", "byte skip: 1") + b"one\ntwo\n3" + RAW,
+    "bytes skipped in gzip.nrrd": nrrd_header("byte skip: 4", encoding="gzip") + gzip.compress(b"more" + RAW),
+    "lines before gzip.nrrd": nrrd_header("line skip: 1", encoding="gzip") + b"one\n" + gzip.compress(RAW),
+    "keys.nrrd": nrrd_header("# a: b", "a:=b: c", "a:=again") + RAW,
+    "names.nrrd": nrrd_header("type: signed short int").replace(b"sizes", b"SIZES") + RAW,
+    "four axes.nrrd": nrrd_header("space: left-posterior-superior-time", sizes="6 5 4 1", dimension="4").replace(
+        b"space directions: (1,0,0) (0,1,0) (0,0,1)\n", b""
+    )
+    + RAW,
+    "attached.nhdr": nrrd_header() + RAW,
+    "detached.nhdr": detached("all.raw"),
+    "detached.nrrd": detached("./all.raw"),
+    "list.nhdr": detached("LIST", LIST),
+    "list of slices.nhdr": detached("LIST 2", LIST),
+    "numbered.nhdr": detached("%d.raw 0 3 1"),
+    "numbered slices.nhdr": detached("%01d.raw 0 3 1 2"),
+    "a.mha": metaimage_header() + RAW,
+    "lines of Windows.mha": metaimage_header().replace(b"\n", b"\r\n") + RAW,
+    "colons.mha": metaimage_header().replace(b" = ", b": ") + RAW,
+    "no spaces.mha": metaimage_header().replace(b" = ", b"=") + RAW,
+    "packed.mha": packed(CompressedDataSize=len(Z)) + Z,
+    "last bytes.mha": metaimage_header(HeaderSize=-1) + b"more" + RAW,
+    "detached.mhd": metaimage_header("all.raw"),
+    "spaces.mhd": metaimage_header("all of it.raw"),
+    "bytes skipped.mhd": metaimage_header("more.raw", HeaderSize=4),
+    "packed.mhd": metaimage_header("all.zraw", CompressedData=True),
+    "list.mhd": metaimage_header("LIST") + LIST,
+    "list of slices.mhd": metaimage_header("LIST 2D") + LIST,
+    "numbered.mhd": metaimage_header("%d.raw 0 3 1"),
+    "a.nii": nifti_header() + RAW,
+    "other bytes.nii": nifti_header(">") + VOXELS.astype(">i2").tobytes(),
+    "a.nii.gz": gzip.compress(nifti_header() + RAW),
+    "more.nii": nifti_header() + RAW + b"more",
+    "nan where nothing counts.nii": nifti_header(quatern0=float("nan"), pixdim4=float("nan")) + RAW,
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_voxel_is_where_it_was(name: str, tmp_path: Path) -> None:
+    for file, content in (("all.raw", RAW), ("all of it.raw", RAW), ("more.raw", b"more" + RAW), ("all.zraw", Z)):
+        (tmp_path / file).write_bytes(content)
+    for k in range(4):
+        (tmp_path / f"{k}.raw").write_bytes(VOXELS[k].tobytes())
+    (tmp_path / name).write_bytes(LAYOUTS[name])
+    np.testing.assert_array_equal(volume_from_node(read_volume(tmp_path / name)).array, VOXELS)
