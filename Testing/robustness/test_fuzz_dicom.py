@@ -156,7 +156,7 @@ WHOLE = dicom_file(image(3, VOXELS[3].tobytes()))
     [
         (WHOLE[:-1], DAMAGED),
         (WHOLE[:400], DAMAGED),
-        (WHOLE[: WHOLE.index(b"\x28\0\x02\0US")], CUT),  # between two elements: a whole file without pixels
+        (WHOLE[: WHOLE.index(b"\x28\0\x02\0US")], DAMAGED),  # between two elements: a whole file without pixels
         (WHOLE + b"\x28\0\x2c\1\2\0US\1\0\0", DAMAGED),
         (dicom_file(image(3, VOXELS[3].tobytes()), ""), DAMAGED),
         (dicom_file(image(3, VOXELS[3].tobytes()), DEFLATED)[:-9], DAMAGED),

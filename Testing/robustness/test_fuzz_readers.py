@@ -129,6 +129,7 @@ FOUND: list[tuple[str, bytes, str]] = [
     ("empty.mha", b"", NO_IMAGE),
     # Data files which are not there, or too few of them.
     ("missing.nhdr", nrrd_header("data file: missing.raw"), NO_FILE),
+    ("delete.nhdr", nrrd_header("data file: a\x7f"), NO_IMAGE),
     ("missing.mhd", metaimage_header("missing.raw"), NO_FILE),
     ("few.nhdr", nrrd_header("data file: LIST")[:-1] + b"data.raw\n", NO_IMAGE),
     ("few.mhd", metaimage_header("LIST") + b"data.raw\n", NO_IMAGE),

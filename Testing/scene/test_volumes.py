@@ -16,7 +16,7 @@ import slicer
 from nilearn.datasets import load_mni152_template
 from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
-from pydicom.uid import generate_uid
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless, generate_uid
 
 from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.engine.volume import Volume
@@ -77,6 +77,23 @@ def test_dicom_slices_from_head_to_feet(tmp_path: Path):
     volume = volume_from_node(read_volume(tmp_path))
     np.testing.assert_array_equal(volume.array, grids.voxels()[::-1])
     np.testing.assert_allclose(volume.ijk_to_ras[:3, 3], (matrix @ (0, 0, grids.SHAPE[0] - 1, 1))[:3], atol=1e-5)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless])
+def test_dicom_slices_of_common_size(syntax: str, tmp_path: Path):
+    """Their pixels are too long to be read with the headers."""
+    array = np.random.default_rng(0).integers(-1000, 1000, (3, 256, 256)).astype(np.int16)
+    write_series(tmp_path, array, grids.GRIDS["axial"])
+    for file in tmp_path.iterdir():
+        image = dcmread(file)
+        if syntax == RLELossless:
+            image.compress(syntax)
+        image.file_meta.TransferSyntaxUID = UID(syntax)
+        image.save_as(file)
+    np.testing.assert_array_equal(volume_from_node(read_volume(tmp_path)).array, array)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-2000])
+    refused(tmp_path, "damaged")
 
 
 def test_one_file_stands_for_its_series(tmp_path: Path):

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
+from unicodedata import category
 
 from ..engine.errors import InputError
 
@@ -99,7 +100,7 @@ def beside(path: Path, name: str) -> Path:
         ValueError: it is no name.
     """
     name.encode()  # halves of surrogate pairs stand for bytes which are no text
-    if name in ("", "-") or any(letter < " " for letter in name):  # a dash would be the standard input
+    if name in ("", "-") or any(category(letter) == "Cc" for letter in name):  # a dash would be the standard input
         raise ValueError(f"{name!r} is no file")
     return path.parent / name
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
-from pydicom.encaps import generate_fragments, generate_frames
+from pydicom.encaps import generate_frames
 from pydicom.errors import InvalidDicomError
 from pydicom.misc import is_dicom
 from pydicom.multival import MultiValue
@@ -37,6 +37,7 @@ _PLAIN = ("", ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndia
 _PICTURES = (JPEGBaseline8Bit, JPEG2000Lossless, JPEG2000)  # whose headers Pillow reads
 # What one byte of compressed pixels may stand for, and bytes of a slice which even an empty one may claim.
 _COMPRESSION, _SLICE = 1000, 1 << 24
+_PIXELS = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF  # length of an element that ends by a mark: of compressed pixels
 _READ = 1 << 16  # bytes; longer values are not read here
 _LONGEST_NAME = 64  # characters, as DICOM allows
@@ -123,15 +124,16 @@ def _image(file: Path) -> _Image | None:
             header = dcmread(file, force=True)
         if not syntax and is_dicom(file):
             raise InvalidDicomError  # only files without a preamble may leave it out
-        _check_elements(header, file.stat().st_size)
+        stored = _stored(header, file.stat().st_size)
         kind = _value(header, "SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
-        stored = _stored(header)
+        if "Rows" not in header and "Image Storage" in UID(str(kind)).name:
+            raise InvalidDicomError  # pydicom gives what it read, or nothing, of a file that is cut off
     except Exception:  # a damaged file can fail anywhere inside pydicom, with any exception
         if is_dicom(file):
             raise InputError(f"{file} is a damaged DICOM file; copy it again, or take it out of the folder.") from None
         return None
-    is_image = "Rows" in header or "Image Storage" in UID(str(kind)).name
-    return _Image(file, header, stored, syntax) if kind and is_image and _value(header, "Modality") != "SEG" else None
+    is_image = kind and "Rows" in header and _value(header, "Modality") != "SEG"
+    return _Image(file, header, stored, syntax) if is_image else None
 
 
 def _may_be_dicom(file: Path) -> bool:
@@ -140,25 +142,23 @@ def _may_be_dicom(file: Path) -> bool:
         return is_dicom(file) or stream.read(2) in (b"\2\0", b"\10\0")
 
 
-def _check_elements(header: Dataset, size: int) -> None:
-    """Refuses by any exception what has GDCM hang: types that there are not, and lengths beyond the end of the file."""
-    for element in header.values():  # iterating over the set itself would read each value
+def _stored(header: Dataset, size: int) -> int:
+    """Bytes of the pixels of a file of so many bytes; values that are long are left where they are.
+
+    Raises:
+        ValueError: what has GDCM hang: types that there are not, and lengths beyond the end of the file.
+    """
+    stored = 0
+    for tag, element in header.items():  # as they are: asking for one would read it
         if isinstance(element, RawDataElement):
             VR(element.VR or "UN")
-            if element.value is None and element.value_tell + element.length > size:
-                raise EOFError
-            if element.value is not None and element.length not in (_UNDEFINED, len(element.value)):
-                raise EOFError
-
-
-def _stored(header: Dataset) -> int:
-    """Bytes of the pixels; values that are long are left where they are."""
-    pixels: Any = header.get_item("PixelData")
-    if pixels is None:
-        return 0
-    if pixels.length == _UNDEFINED and pixels.value is not None:
-        return sum(len(fragment) for fragment in generate_fragments(pixels.value))
-    return pixels.length
+            is_left = element.value is None and element.length > 0
+            there = size - element.value_tell if is_left else len(element.value or b"")
+            if element.length != _UNDEFINED and element.length > there:
+                raise ValueError("an element ends beyond the file")
+            if tag == _PIXELS:
+                stored = there if element.length == _UNDEFINED else element.length
+    return stored
 
 
 def _is_whole(image: _Image) -> bool:
