@@ -110,6 +110,8 @@ FOUND: list[tuple[str, bytes, str]] = [
     # What ended the process.
     ("axes.mha", metaimage_header(NDims=10**12) + RAW, NO_IMAGE),
     ("eleven.mha", metaimage_header(NDims=11, DimSize="6 5 4 1 1 1 1 1 1 1 1") + RAW, NO_IMAGE),
+    ("long.nrrd", nrrd_header(f"kinds: {'(' * 1100}") + RAW, NO_IMAGE),
+    ("long-line.nrrd", nrrd_header("x" * 1100) + RAW, NO_IMAGE),
     ("format.mhd", metaimage_header("%s%s%n 0 3 1"), NO_IMAGE),
     ("order.nii", nifti_header(">", dim0=256) + VOXELS.astype(">i2").tobytes(), NO_IMAGE),
     # What never ended.
@@ -188,6 +190,7 @@ def segments(*fields: str, **keys: str) -> bytes:
     [
         segments("kinds: x"),  # what the reader of NRRD raises ended the process
         segments("space origin: (1,2)"),
+        segments(f"x: {'[' * 1100}"),
         segments(Segment0_Extent="0 1000000 0 1000000 0 3"),
         segments(Segment0_Extent="0 99999999999 0 4 0 3"),
         segments(Segmentation_ReferenceImageExtentOffset="99999999999 0 0"),

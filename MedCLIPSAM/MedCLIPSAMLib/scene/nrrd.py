@@ -18,6 +18,7 @@ _SIZES = {
     **dict.fromkeys(("int", "uint", "int32", "int32_t", "uint32", "uint32_t", "float"), 4),
     **dict.fromkeys(("long long", "longlong", "ulonglong", "int64", "int64_t", "uint64", "uint64_t", "double"), 8),
 }
+_LONGEST_FIELD = 900  # bytes; ITK writes what is wrong with a field into a room of 1024
 _TEXT = ("ascii", "txt", "text")
 _GZIP = ("gzip", "gz")
 
@@ -58,8 +59,9 @@ def _header(stream: BinaryIO) -> tuple[dict[str, str], list[str]]:
             continue
         name = name.lower()
         name = _SPELLINGS.get(name, name)
-        if not colon or name in fields:
-            raise ValueError("no field, or one that is there twice")
+        long = len(line.encode("utf-8", "surrogateescape")) > _LONGEST_FIELD and name != "content"
+        if not colon or name in fields or long:
+            raise ValueError("no field, one that is there twice, or one that is too long")
         fields[name] = value.strip()
         if name == "data file" and value.split()[:1] == ["LIST"]:
             names = []
