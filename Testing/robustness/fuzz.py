@@ -50,6 +50,7 @@ def search_python(target: str, seconds: int) -> Found:
     with TemporaryDirectory(dir=IN_MEMORY) as room:
         options = write_seeds(target, Path(room))
         options += [f"-max_total_time={seconds}", "-timeout=20", "-print_final_stats=1"]
+        options.append("-rss_limit_mb=0")  # libFuzzer counts the most that the process which starts it ever had
         options.append(f"-artifact_prefix={_KEPT.resolve() / target}-")
         ended = subprocess.run(
             [sys.executable, "-m", f"{__package__}.fuzz_python", target, room, *options],

@@ -21,6 +21,7 @@ from .fuzz_targets import make_case, target_of
 
 ROOT = Path(__file__).resolve().parents[2]
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # where files are written and read fastest
+ENOUGH = 1 << 30  # bytes of address space that a file of some kilobytes may take
 _HANG = 20.0  # seconds that one file may take
 _START = 120.0  # seconds for a process to begin
 _AT_ONCE = 4000  # files of one process: native readers leak
@@ -46,6 +47,13 @@ class Found:
 def environment() -> dict[str, str]:
     """For processes that read: the package and the tests can be imported."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "MedCLIPSAM"), str(ROOT)])}
+
+
+def address_space() -> int:
+    """Bytes of address space that this process had at most; 0 where that is not told."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmPeak")), 0)
 
 
 def search(targets: str, seed: int, *, seconds: float, inputs: int = sys.maxsize, kept: Path | None = None) -> Found:

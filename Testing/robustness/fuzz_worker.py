@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .fuzz_checks import check_checkpoint
+from .fuzz_supervisor import ENOUGH, address_space
 from .fuzz_targets import make_case, target_of
 
-_ENOUGH = 1 << 30  # bytes of address space that a file of some kilobytes may take
 _LENGTHS = 5 << 30  # pydicom asks for as much as an element claims, 4 GiB at most, and takes what there is
 
 
@@ -47,19 +47,12 @@ def run(
         try:
             read = _check(target_of(targets, number))(path)
             grown = address_space() - peak if peak else 0
-            enough = _LENGTHS if "dicom" in targets else _ENOUGH
+            enough = _LENGTHS if "dicom" in targets else ENOUGH
             fault = f"{grown >> 20} MiB of memory" if grown > enough else ""
         except BaseException as error:
             read, fault = False, f"{type(error).__name__}: {error}\n{_place(error)}"
         peak = max(peak, address_space())
         tell(number, "fault" if fault else "read" if read else "refused", fault)
-
-
-def address_space() -> int:
-    """Bytes of address space that this process had at most; 0 where that is not told."""
-    status = Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmPeak")), 0)
 
 
 def _place(error: BaseException) -> str:
