@@ -167,6 +167,20 @@ def test_two_exports_to_one_file_do_not_mix(store, folder, weights, reached, tmp
     assert [file.name for file in stick.iterdir()] == ["model.zip"]
 
 
+def test_a_model_that_changes_while_it_is_exported_is_not_written(store, weights, tmp_path, monkeypatch):
+    import_model(weights, store, MODEL)
+    write, path = zipfile.ZipFile.write, tmp_path / "model.zip"
+
+    def then_another_comes(self, *arguments) -> None:
+        write(self, *arguments)
+        import_model(saved(tmp_path / "two.safetensors", 2), Store(), MODEL)
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", then_another_comes)
+    with pytest.raises(ModelError, match=r"Another program has changed MedSAM ViT-B: export it again\."):
+        export_model(MODEL, store, path)
+    assert not any(tmp_path.glob("*model.zip*"))
+
+
 @pytest.mark.row("together-store")
 def test_whatever_programs_do_at_once_a_model_is_of_one_of_them(store, folder, tmp_path):
     sources = [tmp_path / "one", tmp_path / "two"]

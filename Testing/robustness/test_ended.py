@@ -106,10 +106,11 @@ def test_kill(stage: str, volume: Path, tmp_path: Path, temporary: Path) -> None
 
 
 @pytest.mark.row("memory-limit")
-def test_hardly_any_memory(tmp_path: Path, temporary: Path) -> None:
+@pytest.mark.parametrize("stage", ["loading models", "mask"])
+def test_hardly_any_memory(stage: str, tmp_path: Path, temporary: Path) -> None:
     volume = image(tmp_path / "ct.nrrd", np.stack([abdomen_slice()] * 3))
     output = tmp_path / "out.nii.gz"
-    code, said = run("mask", MEMORY, temporary, "segment", volume, "-p", "liver", "-o", output)
+    code, said = run(stage, MEMORY, temporary, "segment", volume, "-p", "liver", "-o", output)
     assert code == 2, said
     assert "memory" in said.splitlines()[-1]
     assert "Traceback" not in said

@@ -59,9 +59,10 @@ def export_model(name: str, store: Store, path: Path) -> None:
     """Writes a zip file with a model of the store, for `import_model` on another computer.
 
     Raises:
-        ModelError: the model is not ready, or the file is there already, cannot be written, or is being written by
-            another program.
+        ModelError: the model is not ready, or another program changes it meanwhile; or the file is there already,
+            cannot be written, or is being written by another program.
     """
+    checksums = store.checksums(name)
     store.verify(name)
     if not path.parent.is_dir():  # a lock would make it
         raise ModelError(f"The folder '{path.parent}' does not exist: create it first.")
@@ -71,9 +72,9 @@ def export_model(name: str, store: Store, path: Path) -> None:
             try:
                 if path.exists():
                     raise ModelError(f"'{path}' exists: choose another name.")
-                with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:  # weights do not get smaller
-                    for file, place in store.files(name).items():
-                        archive.write(place, f"{name}/{file}")
+                _pack(store.files(name), name, unfinished)
+                if store.checksums(name) != checksums:  # a shared store has no lock that readers could take
+                    raise ModelError(f"Another program has changed {find_entry(name).title}: export it again.")
                 unfinished.replace(path)
             finally:
                 unfinished.unlink(missing_ok=True)
@@ -81,6 +82,12 @@ def export_model(name: str, store: Store, path: Path) -> None:
                     lock.unlink()
     except OSError as error:
         raise ModelError(f"'{path}' cannot be written ({error.strerror}): choose another place.") from None
+
+
+def _pack(files: Mapping[str, Path], name: str, path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # weights do not get smaller
+        for file, place in files.items():
+            archive.write(place, f"{name}/{file}")
 
 
 @contextmanager

@@ -163,6 +163,14 @@ class Store:
         folder = self.folder(name)
         return {file: folder / file for file in _files(folder)}
 
+    def checksums(self, name: str) -> dict[str, str]:
+        """SHA-256 of the files of a model that is ready, when they came.
+
+        Raises:
+            ModelError: as of `folder`.
+        """
+        return {file: kept["sha256"] for file, kept in _files(self.folder(name)).items()}
+
     def _find(self, name: str) -> Path | None:
         return next((folder / name for folder in self.folders if (folder / name).is_dir()), None)
 
