@@ -6,6 +6,7 @@ panel's tests. What is outside of the panel and the views (3D Slicer's menus, to
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from Testing.panel.desk import TEXT, Desk
 _PANEL = 400  # pixels: as narrow as 3D Slicer's module panel gets in common use
 _VIEW = 460
 _GAP = 6
+_DATA = "/home/researcher/.local/share"  # in place of the user's own: the panel shows where models are kept
 _SLICE = 40  # of 95, through the brain stem and the temporal lobes
 
 
@@ -186,6 +188,7 @@ def main(
 ) -> None:
     """Take all pictures anew."""
     out.mkdir(parents=True, exist_ok=True)
+    os.environ["XDG_DATA_HOME"] = _DATA
     _states(Screen(out))
 
 

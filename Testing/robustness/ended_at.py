@@ -51,6 +51,7 @@ def _then(stage: str, wanted: str, fault: str, call: Callable[..., Any]) -> Call
 
 def main() -> None:
     stage, fault, *arguments = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell has put in the background
     if stage == "importing":
         sys.meta_path.insert(0, _Importing(fault))
 

@@ -6,10 +6,15 @@ import gzip
 import zlib
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
+import SimpleITK as sitk
+import vtk
+from nibabel.nifti1 import Nifti1Extension
+from vtkmodules.util import numpy_support
 
-from MedCLIPSAMLib.scene.volumes import read_volume, volume_from_node
+from MedCLIPSAMLib.scene.volumes import SUFFIXES, read_volume, volume_from_node
 
 from .fuzz_cases import VOXELS, nifti_header
 from .test_fuzz_readers import RAW, metaimage_header, nrrd_header, packed
@@ -55,6 +60,10 @@ LAYOUTS: dict[str, bytes] = {
     "lines of Windows.mha": metaimage_header().replace(b"\n", b"\r\n") + RAW,
     "colons.mha": metaimage_header().replace(b" = ", b": ") + RAW,
     "no spaces.mha": metaimage_header().replace(b" = ", b"=") + RAW,
+    "no word on bytes.mha": metaimage_header().replace(b"BinaryData = True\n", b"") + RAW,
+    "a number for true.mha": metaimage_header(BinaryData=1) + RAW,
+    "empty lines.mha": b"\n" + metaimage_header().replace(b"\n", b"\n \n", 3) + RAW,
+    "anyone's fields.mha": b"My-Key (unit) = a = b: c\nk=\nk=" + b"v" * 2000 + b"\n" + metaimage_header() + RAW,
     "packed.mha": packed(CompressedDataSize=len(Z)) + Z,
     "last bytes.mha": metaimage_header(HeaderSize=-1) + b"more" + RAW,
     "detached.mhd": metaimage_header("all.raw"),
@@ -80,3 +89,47 @@ def test_every_voxel_is_where_it_was(name: str, tmp_path: Path) -> None:
         (tmp_path / f"{k}.raw").write_bytes(VOXELS[k].tobytes())
     (tmp_path / name).write_bytes(LAYOUTS[name])
     np.testing.assert_array_equal(volume_from_node(read_volume(tmp_path / name)).array, VOXELS)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("ending", SUFFIXES)
+def test_simpleitk_writes_it_with_elements_of_dicom(ending: str, compressed: bool, tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(VOXELS)
+    for key, value in (
+        ("0008|0060", "CT"),
+        ("0020|4000", "a: b = c"),
+        ("0010|0010", "Müller^Jörg"),
+        ("note", "x" * 999),
+    ):
+        image.SetMetaData(key, value)
+    path = tmp_path / f"ct{ending}"
+    sitk.WriteImage(image, path, compressed)
+    np.testing.assert_array_equal(volume_from_node(read_volume(path)).array, VOXELS)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("ending", [".mha", ".mhd"])
+def test_vtk_writes_it(ending: str, compressed: bool, tmp_path: Path) -> None:
+    image = vtk.vtkImageData()
+    image.SetDimensions(VOXELS.shape[::-1])
+    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(VOXELS.ravel()))
+    path = tmp_path / f"ct{ending}"
+    writer = vtk.vtkMetaImageWriter()
+    writer.SetInputData(image)
+    writer.SetCompression(compressed)
+    writer.SetFileName(str(path))
+    if ending == ".mhd":
+        writer.SetRAWFileName(str(path.with_suffix(".raw")))
+    writer.Write()
+    np.testing.assert_array_equal(volume_from_node(read_volume(path)).array, VOXELS)
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("name", ["uint8", "int8", "uint16", "int32", "int64", "float32", "float64"])
+def test_nibabel_writes_it(name: str, ending: str, tmp_path: Path) -> None:
+    voxels = (VOXELS % 100).astype(name)
+    image = nibabel.Nifti1Image(voxels.T, np.eye(4), dtype=name)
+    image.header.extensions.append(Nifti1Extension("comment", b"x" * 999))
+    path = tmp_path / f"ct{ending}"
+    nibabel.save(image, path)
+    np.testing.assert_array_equal(volume_from_node(read_volume(path)).array, voxels)

@@ -26,8 +26,33 @@ _GEOMETRY = (
     "Rotation",
     "Orientation",
 )
-_MOST_AXES = 10  # room that ITK has for them
-_LONGEST_VALUE = 250  # room that it has for some texts
+_USED = (
+    "NDims",
+    "DimSize",
+    "ElementNumberOfChannels",
+    "ElementType",
+    "BinaryData",
+    "CompressedData",
+    "CompressedDataSize",
+    "HeaderSize",
+    "ElementDataFile",
+    *_GEOMETRY,
+)
+_TEXTS = (
+    "ObjectType",
+    "ObjectSubType",
+    "Name",
+    "Comment",
+    "AnatomicalOrientation",
+    "Modality",
+    "Color",
+    "TransformType",
+    "DistanceUnits",
+    "AcquisitionDate",
+    "ElementDataFile",
+)
+# Room that ITK has: axes, letters of a name and of those texts, and of what anyone adds, such as DICOM's elements.
+_MOST_AXES, _LONGEST_TEXT, _LONGEST_VALUE = 10, 250, 30_000
 
 
 def stored_voxels(path: Path) -> Iterator[Stored]:
@@ -48,9 +73,9 @@ def stored_voxels(path: Path) -> Iterator[Stored]:
         count, files = _data_files(path, stream, fields["ElementDataFile"], sizes)
     channels = whole_number(fields.get("ElementNumberOfChannels", "1"))
     length = math.prod(sizes) // count * channels * _SIZES[fields["ElementType"]]
-    compressed = _truth(fields, "CompressedData")
+    compressed = _truth(fields, "CompressedData", "False")
     # Numbers that are written as text are not read; the last bytes of a file are found by their length when unpacked.
-    if not channels or not _truth(fields, "BinaryData") or (compressed and fields.get("HeaderSize") == "-1"):
+    if not channels or not _truth(fields, "BinaryData", "True") or (compressed and fields.get("HeaderSize") == "-1"):
         raise ValueError("a form which ITK does not read")
     for file in files:
         start = end if file == path else 0
@@ -68,14 +93,22 @@ def stored_voxels(path: Path) -> Iterator[Stored]:
 
 
 def _header(stream: BinaryIO) -> dict[str, str]:
-    """Fields by name, up to that of the data file, which is the last."""
+    """The fields that count, by name, up to that of the data file, which is the last."""
     fields: dict[str, str] = {}
     while "ElementDataFile" not in fields:
         line = stream.readline(LONGEST_HEADER)
-        match = re.fullmatch(r"\s*(\w+)\s*[=:](.*)", line.decode("utf-8", "surrogateescape").rstrip())
-        if stream.tell() > LONGEST_HEADER or not match or match[1] in fields or len(match[2]) > _LONGEST_VALUE:
-            raise ValueError("no field, one that is there twice, or one that is too long")
-        fields[match[1]] = match[2].strip()
+        if stream.tell() > LONGEST_HEADER:
+            raise ValueError("no header is that long")
+        if line.isspace():
+            continue
+        match = re.fullmatch(r"\s*([^=:]*?)\s*[=:](.*)", line.decode("utf-8", "surrogateescape").rstrip())
+        if not match or match[1] in fields:
+            raise ValueError("no field, or one that is there twice")
+        name, value = match[1], match[2].strip()
+        if len(name) > _LONGEST_TEXT or len(value) > (_LONGEST_TEXT if name in _TEXTS else _LONGEST_VALUE):
+            raise ValueError("a field that is too long")
+        if name in _USED:
+            fields[name] = value
     return fields
 
 
@@ -84,8 +117,8 @@ def _places(fields: dict[str, str]) -> Iterator[float]:
         yield from map(float, fields.get(name, "").split())
 
 
-def _truth(fields: dict[str, str], name: str) -> bool:
-    return {"true": True, "false": False}[fields.get(name, "False").lower()]
+def _truth(fields: dict[str, str], name: str, absent: str) -> bool:
+    return fields.get(name, absent)[:1] in ("T", "t", "1")
 
 
 def _data_files(path: Path, stream: BinaryIO, value: str, sizes: list[int]) -> tuple[int, Iterable[Path]]:
