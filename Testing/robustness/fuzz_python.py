@@ -13,7 +13,7 @@ from typing import Any
 from .fuzz_cases import metaimage, nifti, nrrd
 from .fuzz_dicom_cases import dicom
 from .fuzz_json_cases import damaged_json
-from .fuzz_supervisor import ENOUGH, address_space
+from .fuzz_supervisor import address_space, enough
 
 _PROMPTS = b"""{"version": 1, "prompts": [{"name": "liver", "wordings": ["liver"], "contrast": ["spleen"],
 "instances": 2, "visual": "both", "localize": "otsu", "sensitivity": 0.75,
@@ -119,7 +119,7 @@ def main() -> None:
     def try_one(content: bytes) -> None:
         before = address_space()
         check(content)
-        if (taken := address_space() - before) > ENOUGH:
+        if (taken := address_space() - before) > enough(target):
             raise MemoryError(f"{taken >> 20} MiB for {len(content)} bytes")
 
     def mutate(content: bytes, longest: int, seed: int) -> bytes:

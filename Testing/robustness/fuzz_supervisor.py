@@ -21,7 +21,6 @@ from .fuzz_targets import make_case, target_of
 
 ROOT = Path(__file__).resolve().parents[2]
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # where files are written and read fastest
-ENOUGH = 1 << 30  # bytes of address space that a file of some kilobytes may take
 _HANG = 20.0  # seconds that one file may take
 _START = 120.0  # seconds for a process to begin
 _AT_ONCE = 4000  # files of one process: native readers leak
@@ -47,6 +46,12 @@ class Found:
 def environment() -> dict[str, str]:
     """For processes that read: the package and the tests can be imported."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "MedCLIPSAM"), str(ROOT)])}
+
+
+def enough(targets: str) -> int:
+    """Bytes of address space that a file of some kilobytes may take."""
+    # pydicom asks for as much as an element claims, 4 GiB at most, and takes what there is.
+    return (5 if "dicom" in targets else 1) << 30
 
 
 def address_space() -> int:

@@ -13,10 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .fuzz_checks import check_checkpoint
-from .fuzz_supervisor import ENOUGH, address_space
+from .fuzz_supervisor import address_space, enough
 from .fuzz_targets import make_case, target_of
-
-_LENGTHS = 5 << 30  # pydicom asks for as much as an element claims, 4 GiB at most, and takes what there is
 
 
 def _check(target: str) -> Callable[[Path], bool]:
@@ -47,8 +45,7 @@ def run(
         try:
             read = _check(target_of(targets, number))(path)
             grown = address_space() - peak if peak else 0
-            enough = _LENGTHS if "dicom" in targets else ENOUGH
-            fault = f"{grown >> 20} MiB of memory" if grown > enough else ""
+            fault = f"{grown >> 20} MiB of memory" if grown > enough(targets) else ""
         except BaseException as error:
             read, fault = False, f"{type(error).__name__}: {error}\n{_place(error)}"
         peak = max(peak, address_space())
