@@ -22,11 +22,27 @@ from MedCLIPSAMLib.scene import volumes
 from MedCLIPSAMLib.scene.report import report_of
 from MedCLIPSAMLib.scene.volumes import node_from_volume, read_volume, volume_from_node
 
+from .fuzz_apart import apart
 from .fuzz_checks import check_message, require
 
 _M_PERTURB = -6  # of glibc's malloc.h
 _DEFLATED = 1032  # bytes at most that one byte stands for, in what is compressed
 _CONVERTED = 8  # bytes of a voxel in memory, of at least one in the file
+
+
+def read_apart(path: Path) -> str:
+    """What `read_volume` raises, as `apart` gives it; its message and the scene are as after any refusal."""
+    return apart(lambda: _refuse(path))
+
+
+def _refuse(path: Path) -> None:
+    nodes = slicer.mrmlScene.GetNumberOfNodes()
+    try:
+        read_volume(path)
+    except InputError as error:
+        check_message(error)
+        require(slicer.mrmlScene.GetNumberOfNodes() == nodes, "nodes were left in the scene")
+        raise
 
 
 def check_image(path: Path) -> bool:
