@@ -132,6 +132,24 @@ def test_force_replaces_its_files_and_no_others(command, volume, tmp_path):
     assert sitk.ReadImage(output).GetMetaData("Segment0_Name") == "bright"
 
 
+@pytest.mark.row("output-no-locks")
+@pytest.mark.parametrize("fault", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_disk_without_locks(command, volume, tmp_path, monkeypatch, fault):
+    fcntl = pytest.importorskip("fcntl", reason="locks of other systems are others")
+    there = fcntl.flock
+
+    def flock(descriptor: int, operation: int) -> None:
+        if operation & fcntl.LOCK_UN:
+            there(descriptor, operation)
+        else:
+            raise OSError(fault, os.strerror(fault))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    ended = command("segment", volume, "-p", "bright", *WINDOW, "-o", tmp_path / "out.nii.gz")
+    assert ended.code == 0, ended.err
+    assert files(tmp_path) == {volume.name, "out.nii.gz", "out.labels.json"}
+
+
 def test_ctrl_c_leaves_nothing(command, volume, tmp_path, monkeypatch):
     before = files(tmp_path)
     look = GreyClip.look

@@ -18,6 +18,7 @@ from .fakes import BlindClip, Card, GreyClip, GreySegmenter
 
 FULL = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 FULL_CPU = RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
+FULL_ONEDNN = RuntimeError("could not create a primitive")
 GONE = RuntimeError("CUDA error: unspecified launch failure")
 
 
@@ -41,7 +42,9 @@ def masks(clip: Any = None, segmenter: Any = None) -> np.ndarray:
 
 @pytest.mark.row("memory-encoder")
 @pytest.mark.parametrize(("kind", "method"), [(GreyClip, "look"), (BlindClip, "tokens_after")])
-@pytest.mark.parametrize("error", [FULL, FULL_CPU, MemoryError()], ids=["card", "processor", "numpy"])
+@pytest.mark.parametrize(
+    "error", [FULL, FULL_CPU, FULL_ONEDNN, MemoryError()], ids=["card", "processor", "oneDNN", "numpy"]
+)
 def test_half_as_many_slices_where_memory_does_not_do(kind: type, method: str, error: BaseException) -> None:
     enough, scarce = kind(), kind()
     sizes = failing(scarce, method, error, room=2)

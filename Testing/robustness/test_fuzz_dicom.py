@@ -119,6 +119,7 @@ ITEM = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
         (with_values((0x00081140, b"SQ", ITEM * 300)), EXPLICIT, "damaged"),
         (with_values(short(0x00280010, 65535), short(0x00280011, 65535)), JPEG_2000, CUT),
         (with_values(short(0x00280010, 65535), short(0x00280011, 65535)), RLE, CUT),
+        (without(), "1.2.3", "is compressed in a way that is not read (1.2.3)"),
         # Other exceptions than ours.
         (with_values((0x00280010, b"US", b"\5")), EXPLICIT, CUT),
         (with_values((0x00280002, b"ZZ", b"\1\0")), EXPLICIT, DAMAGED),

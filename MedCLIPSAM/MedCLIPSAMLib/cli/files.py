@@ -71,6 +71,8 @@ def reserved(*targets: Path | None) -> Iterator[None]:
                 held.enter_context(lock)
             except Timeout:
                 raise InputError(f"{target}: another run is writing it; wait for that, or name another.") from None
+            except (OSError, NotImplementedError):  # a disk without locks; files are still moved into place whole
+                pass
             held.callback(Path(lock.lock_file).unlink, missing_ok=True)
         yield
 

@@ -124,8 +124,10 @@ class Placed(Generic[Model]):
 def ran_out(error: BaseException) -> bool:
     """Whether memory was missing, on any device: PyTorch has a type of its own for some of them only."""
     text = str(error)
-    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or any(
-        said in text for said in ("allocate memory", "out of memory", "not enough memory")
+    return (
+        isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
+        or any(said in text for said in ("allocate memory", "out of memory", "not enough memory"))
+        or text == "could not create a primitive"  # all that oneDNN says; where it lacks a kernel it says more
     )
 
 

@@ -39,7 +39,7 @@ class TemporaryFolder:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         lock = FileLock(folder / _LOCK, thread_local=False)
         self.remove = weakref.finalize(self, _remove, folder, lock)
-        with suppress(OSError):  # a disk without locks: nobody will take the folder for abandoned
+        with suppress(OSError, NotImplementedError):  # a disk without locks: nobody will take the folder for abandoned
             lock.acquire()
         self.path = folder / _FILES
         self.path.mkdir()
@@ -68,5 +68,5 @@ def _remove_abandoned(place: Path) -> None:
                 with lock:
                     shutil.rmtree(folder / _FILES, ignore_errors=True)
                 _remove(folder, lock)
-        except (OSError, Timeout):  # another user's, in use, or on a disk without locks
+        except (OSError, Timeout, NotImplementedError):  # another user's, in use, or on a disk without locks
             continue

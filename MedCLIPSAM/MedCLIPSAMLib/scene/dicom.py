@@ -26,6 +26,12 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
 )
 from pydicom.valuerep import VR
 
@@ -35,6 +41,16 @@ from ..engine.errors import InputError
 _TOLERANCE = 0.02
 _PLAIN = ("", ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 _PICTURES = (JPEGBaseline8Bit, JPEG2000Lossless, JPEG2000)  # whose headers Pillow reads
+_READ_BY_GDCM = (
+    *_PLAIN,
+    *_PICTURES,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 # What one byte of compressed pixels may stand for, and bytes of a slice which even an empty one may claim.
 _COMPRESSION, _SLICE = 1000, 1 << 24
 _PIXELS = 0x7FE00010
@@ -189,7 +205,10 @@ def _picture_size(file: Path) -> tuple[int, int] | None:
 
 def _name(header: Dataset) -> str:
     number, description = _value(header, "SeriesNumber"), _value(header, "SeriesDescription") or "unnamed series"
-    name = f"{number}: {description}" if number is not None else str(description)
+    return _printable(f"{number}: {description}" if number is not None else str(description))
+
+
+def _printable(name: str) -> str:
     return "".join(letter for letter in name if letter.isprintable())[:_LONGEST_NAME]
 
 
@@ -200,6 +219,10 @@ def _stack(source: Path, images: _Images) -> Series:
         raise InputError(f"{what} is stored as multi-frame files; load it in 3D Slicer and save it as NRRD.")
     if not all(_is_grey(header) for header in headers):
         raise InputError(f"{what} has colour pixels; give a series of grey-scale images.")
+    if others := [UID(image.syntax).name for image in images if image.syntax not in _READ_BY_GDCM]:
+        raise InputError(
+            f"{what} is compressed in a way that is not read ({_printable(others[0])}); save it uncompressed."
+        )
     if damaged := [image.file for image in images if not _is_whole(image)]:
         raise InputError(f"{damaged[0]} is damaged or cut off; copy it again, or take it out of the folder.")
     orientations, positions, spacings, rows, columns = (
