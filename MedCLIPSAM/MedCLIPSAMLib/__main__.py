@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 
-_INTERRUPTED = 130
+_FAILED, _INTERRUPTED = 2, 130
 
 
 def main() -> None:
     """One command; exits with its code."""
     try:
-        from .cli import run
-        from .engine.allocation import keep_freed_memory
+        from .engine.temporary import temporary_folder
 
-        keep_freed_memory()
-        code = run()
+        with temporary_folder() as folder:
+            tempfile.tempdir = str(folder)  # that of the libraries, too: PyTorch leaves a folder that all can read
+            from .cli import run
+            from .engine.allocation import keep_freed_memory
+
+            keep_freed_memory()
+            code = run()
     except KeyboardInterrupt:
         code = _INTERRUPTED
+    except OSError as error:  # of what comes before the command, which tells its own
+        print(f"Error: There is no room for temporary files ({error.strerror}); set TMPDIR.", file=sys.stderr)
+        code = _FAILED
     sys.exit(code)
 
 

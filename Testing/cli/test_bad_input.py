@@ -97,7 +97,7 @@ def test_volumes(refused, tmp_path, verb, options):
     (tmp_path / "notes.txt").write_text("no image")
     assert "does not exist" in refused(verb, "OUT/none.nii.gz", *options)
     assert "text.nii.gz" in refused(verb, "OUT/text.nii.gz", *options)
-    assert "is no image" in refused(verb, "OUT/notes.txt", *options)
+    assert "has no ending that is read" in refused(verb, "OUT/notes.txt", *options)
 
 
 @pytest.fixture
@@ -171,6 +171,7 @@ class TestEvaluate:
     def _files(self, tmp_path, bar):
         nibabel.Nifti1Image(bar.astype(np.uint8), AFFINE).to_filename(tmp_path / "labels.nii.gz")
         nibabel.Nifti1Image(bar * 0.5, AFFINE).to_filename(tmp_path / "halves.nii.gz")
+        nibabel.Nifti1Image(bar * np.int16(1000) - np.int16(900), AFFINE).to_filename(tmp_path / "ct.nii.gz")
         (tmp_path / "names.json").write_text('{"1": "bright"}')
         (tmp_path / "other.json").write_text('{"7": "liver"}')
         (tmp_path / "text.seg.nrrd").write_text("no segmentation")
@@ -185,8 +186,10 @@ class TestEvaluate:
             ("labels.nii.gz", "labels.nii.gz", "labels.nii.gz", "names cannot be read"),
             ("labels.nii.gz", "labels.nii.gz", "other.json", "no label that is named"),
             ("labels.nii.gz", "halves.nii.gz", "names.json", "not whole numbers"),
+            ("labels.nii.gz", "ct.nii.gz", "names.json", "ct.nii.gz has values below 0, as images have them; give a"),
+            ("ct.nii.gz", "labels.nii.gz", "names.json", "ct.nii.gz has values below 0, as images have them; give a"),
             ("text.seg.nrrd", "labels.nii.gz", "names.json", "no segmentation"),
-            ("names.json", "labels.nii.gz", "names.json", "is no image"),
+            ("names.json", "labels.nii.gz", "names.json", "has no ending that is read"),
         ],
     )
     def test_files(self, refused, segmentation, labels, names, said):

@@ -19,6 +19,8 @@ from safetensors.torch import save_file
 from MedCLIPSAMLib import __version__, cli
 from MedCLIPSAMLib.cli import demo
 from MedCLIPSAMLib.engine.models.catalogue import catalogue
+from MedCLIPSAMLib.engine.sam import registry as segmenters
+from MedCLIPSAMLib.engine.sam.registry import load_segmenter
 
 from .conftest import AFFINE
 
@@ -132,6 +134,15 @@ def test_a_model_travels_from_store_to_store(command, no_network, tmp_path, monk
     assert command("models", "info", "medsan").code == 2
 
 
+def test_a_model_that_lacks_tensors_is_not_as_it_should_be(command, no_network, tmp_path, monkeypatch):
+    save_file({"image_encoder.pos_embed": torch.zeros(1, 64, 64, 768)}, tmp_path / "part.safetensors")
+    assert command("models", "import", tmp_path / "part.safetensors", "--as", "medsam-vit-b").code == 0
+    monkeypatch.setattr(segmenters, "load_segmenter", load_segmenter)
+    ended = command("models", "verify")
+    assert (ended.code, ended.out) == (2, "")
+    assert "looks like medsam-vit-b, but tensors are missing" in " ".join(ended.err.split())
+
+
 def test_the_store_is_moved(command, no_network, tmp_path, monkeypatch):
     folder = tmp_path / "new" / "models"
     ended = command("models", "path", "--set", folder)
@@ -176,6 +187,36 @@ def test_damaged_settings_are_told_in_a_sentence(command, monkeypatch):
         )
     assert command("models", "path", "--reset").code == 0
     assert command("models", "list").code == 0
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in catalogue().values() if entry.built_in])
+def test_of_a_built_in_model_nothing_untrue_is_said(command, no_network, tmp_path, name):
+    told = command("models", "info", name)
+    assert told.code == 0, told.err
+    assert "none: the store has no files of it" in told.out
+    assert "arrival" not in told.out
+    for verb, *rest in (("path",), ("remove",), ("download",), ("export", tmp_path / "x.zip")):
+        ended = command("models", verb, name, *rest)
+        assert (ended.code, ended.out) == (2, "")
+        assert " is built in" in ended.err
+        assert ended.err.endswith(
+            ": it comes with the installation, so the store has no folder of it, and there is nothing to download,"
+            " export or remove.\n"
+        )
+    assert not (tmp_path / "x.zip").exists()
+
+
+def test_a_file_in_place_of_the_store_is_told_by_every_command(command, no_network, tmp_path, monkeypatch):
+    file = tmp_path / "store"
+    file.touch()
+    monkeypatch.setenv("MEDCLIPSAM_MODELS", str(file))
+    for arguments in (("list",), ("path",), ("info", "biomedclip"), ("verify",), ("import", tmp_path)):
+        ended = command("models", *arguments)
+        assert (ended.code, ended.err.splitlines()[-1]) == (
+            2,
+            f"Error: '{file}' is a file, no folder for models: "
+            "let the environment variable MEDCLIPSAM_MODELS name another folder.",
+        )
 
 
 def test_demo(command, no_network, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import nibabel
@@ -187,11 +188,21 @@ def test_ctrl_c_while_pictures_are_drawn_leaves_what_is_finished(command, volume
     assert sitk.ReadImage(tmp_path / "o.seg.nrrd").GetMetaData("Segment0_Name") == "bright"
 
 
+def test_locks_of_killed_runs_go(command, volume, tmp_path):
+    abandoned, fresh = tmp_path / ".medclipsam-a.nii.gz.lock", tmp_path / ".medclipsam-b.nii.gz.lock"
+    for lock in (abandoned, fresh):
+        lock.touch()
+    os.utime(abandoned, (time.time() - 3600, time.time() - 3600))
+    ended = command("segment", volume, "-p", "bright", *WINDOW, "-o", tmp_path / "out.seg.nrrd")
+    assert ended.code == 0, ended.err
+    assert files(tmp_path) == {volume.name, "out.seg.nrrd", fresh.name}
+
+
 def test_a_picture_that_fails_does_not_cost_the_segmentation(command, volume, tmp_path, monkeypatch):
     from MedCLIPSAMLib.cli import evidence
 
     def full(*arguments):
-        raise OSError(errno.ENOSPC, "No space left on device", "01-bright-slices.png")
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a write says it, without a name
 
     monkeypatch.setattr(evidence, "draw_overview", full)
     before = files(tmp_path)
@@ -201,7 +212,7 @@ def test_a_picture_that_fails_does_not_cost_the_segmentation(command, volume, tm
     )  # fmt: skip
     assert ended.code == 2
     assert "o.seg.nrrd is saved, but" in ended.err
-    assert "01-bright-slices.png: No space left on device." in ended.err
+    assert f"{tmp_path / 'why'}: No space left on device." in ended.err
     assert files(tmp_path) == before | {"o.seg.nrrd", "report.json"}
     assert sitk.ReadImage(tmp_path / "o.seg.nrrd").GetMetaData("Segment0_Name") == "bright"
     assert json.loads((tmp_path / "report.json").read_text())["prompts"][0]["found"]

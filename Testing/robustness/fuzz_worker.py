@@ -67,7 +67,7 @@ def _place(error: BaseException) -> str:
 def main() -> None:
     """Arguments: targets, seed, first and last number, seconds, folder, and the descriptor to tell through."""
     targets, seed, first, last, seconds, folder, descriptor = sys.argv[1:]
-    faulthandler.enable()
+    faulthandler.enable(os.dup(2))  # readers silence their own
     warnings.simplefilter("ignore")
     if targets != "checkpoints":  # these need no scene
         from MedCLIPSAMLib.scene import host

@@ -95,6 +95,11 @@ def other_precision(elements: Elements) -> Elements:
     return [*elements[:-1], (tag, kind, stream[: at + 4] + b"\x5a" + stream[at + 5 :])]
 
 
+def runs_of_too_many_bytes(elements: Elements) -> Elements:
+    tag, kind, stream = elements[-1]
+    return [*elements[:-1], (tag, kind, struct.pack("<I", 67108866) + stream[4:])]
+
+
 ITEM = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
 
 
@@ -119,6 +124,7 @@ ITEM = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
         (with_values((0x00081140, b"SQ", ITEM * 300)), EXPLICIT, "damaged"),
         (with_values(short(0x00280010, 65535), short(0x00280011, 65535)), JPEG_2000, CUT),
         (with_values(short(0x00280010, 65535), short(0x00280011, 65535)), RLE, CUT),
+        (runs_of_too_many_bytes, RLE, CUT),
         (without(), "1.2.3", "is compressed in a way that is not read (1.2.3)"),
         # Other exceptions than ours.
         (with_values((0x00280010, b"US", b"\5")), EXPLICIT, CUT),

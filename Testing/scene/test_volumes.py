@@ -222,8 +222,8 @@ def sheared(path: Path) -> None:
     ("name", "make", "said"),
     [
         ("absent.nrrd", lambda path: None, "does not exist"),
-        ("notes.txt", text, "is no image; give a NRRD"),
-        ("slice.dcm", text, "is no image; give a NRRD"),
+        ("notes.txt", text, "has no ending that is read; give a DICOM folder"),
+        ("slice.dcm", text, "has no ending that is read; give a DICOM folder"),
         ("text.nrrd", text, "cannot be read as the image"),
         ("text.nii.gz", text, "cannot be read as the image"),
         ("text.mha", text, "cannot be read as the image"),

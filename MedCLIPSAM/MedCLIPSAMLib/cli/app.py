@@ -71,7 +71,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _failed("There is not enough memory for this; close other programs, or give fewer --slices.")
     except OSError as error:  # the disk is full, or a file may not be read
-        return _failed(f"{error.filename or 'A file'}: {error.strerror or error}.")
+        return _failed(f"{error.filename or 'Standard output, or a file'}: {error.strerror or error}.")
     if code == INTERRUPTED:  # Typer, too, ends with it
         stderr().print("Interrupted; nothing is half-written.")
     return code

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -12,6 +13,9 @@ from filelock import FileLock, Timeout
 from ..engine.errors import InputError
 from ..engine.temporary import temporary_folder
 from ..scene.replacing import move_into_place
+
+_LOCK = ".medclipsam-{}.lock"
+_SETTLED_S = 60.0
 
 
 def check_file(path: Path, suffix: str, *, force: bool) -> None:
@@ -66,7 +70,8 @@ def reserved(*targets: Path | None) -> Iterator[None]:
     """
     with ExitStack() as held:
         for target in filter(None, targets):
-            lock = FileLock(target.with_name(f".medclipsam-{target.name}.lock"), timeout=0)
+            _remove_abandoned_locks(target.parent)
+            lock = FileLock(target.with_name(_LOCK.format(target.name)), timeout=0)
             try:
                 held.enter_context(lock)
             except Timeout:
@@ -80,7 +85,7 @@ def reserved(*targets: Path | None) -> Iterator[None]:
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """Where to write what becomes `path` once all is well, and vanishes otherwise."""
-    with temporary_folder(path.parent) as folder:
+    with _named(path), temporary_folder(path.parent) as folder:
         unfinished = folder / path.name
         yield unfinished
         unfinished.replace(path)
@@ -89,10 +94,28 @@ def new_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def new_files(folder: Path) -> Iterator[Path]:
     """A folder whose files move to `folder` once all is well; what else is in that one stays."""
-    with temporary_folder(folder.parent) as unfinished:
+    with _named(folder), temporary_folder(folder.parent) as unfinished:
         yield unfinished
         folder.mkdir(exist_ok=True)
         move_into_place(unfinished, [folder / file.name for file in sorted(unfinished.iterdir())])
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """A disk that is full, and the like, is told with the name that the user gave."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+
+
+def _remove_abandoned_locks(folder: Path) -> None:
+    """Those that killed runs have left; one that is younger may be about to be locked."""
+    for path in folder.glob(_LOCK.format("*")):
+        with suppress(OSError, NotImplementedError, Timeout):
+            if time.time() - path.stat().st_mtime > _SETTLED_S:
+                with FileLock(path, timeout=0):
+                    path.unlink()
 
 
 def _check_parent(path: Path) -> None:

@@ -26,7 +26,7 @@ def read_labels(path: Path) -> tuple[Any, np.ndarray]:
     """A label map: its volume node, and its (K, J, I) whole numbers.
 
     Raises:
-        InputError: no volume, or one with fractions.
+        InputError: no volume, or one with fractions or with values below 0, as images have them.
     """
     node = read_volume(path)
     array = volume_from_node(node).array
@@ -35,6 +35,9 @@ def read_labels(path: Path) -> tuple[Any, np.ndarray]:
     if not np.array_equal(labels, array):
         slicer.mrmlScene.RemoveNode(node)
         raise InputError(f"{path} has values which are not whole numbers; give a label map.")
+    if labels.min() < 0:
+        slicer.mrmlScene.RemoveNode(node)
+        raise InputError(f"{path} has values below 0, as images have them; give a label map.")
     return node, labels
 
 

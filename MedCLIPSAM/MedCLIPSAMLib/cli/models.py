@@ -53,7 +53,7 @@ def info(name: Name) -> None:
         ("cite", entry.citation),
         ("source", entry.source),
         ("state", Store().state(entry)),
-        ("SHA-256", "\n".join(f"{file}: {value}" for file, value in entry.sha256.items()) or "that of its arrival"),
+        ("SHA-256", _checksums(entry)),
     ):
         table.add_row(what, Text(value))
     stdout().print(table)
@@ -101,13 +101,15 @@ def export(name: Name, path: Annotated[Path, typer.Argument(metavar="FILE.zip", 
 def verify(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="All models of the store if not given.")] = None,
 ) -> None:
-    """Compare every file of the store with its checksum."""
+    """Compare every file of the store with its checksum, and load the models once."""
     store, damaged = Store(), []
     chosen = [find_entry(name)] if name else [e for e in catalogue().values() if store.state(e) in ("ready", "damaged")]
     for entry in chosen:
         try:
-            if not entry.built_in:
-                store.verify(entry.name)
+            with Stopwatch(stderr()).stage("verifying", f"Verifying {entry.title}"):
+                if not entry.built_in:
+                    store.verify(entry.name)
+                _load(entry)
             stdout().print(f"{entry.name}: as it should be", highlight=False)
         except ModelError as error:
             damaged.append(str(error))
@@ -115,6 +117,15 @@ def verify(
         stdout().print("The store is empty.")
     if damaged:
         raise ModelError(" ".join(damaged))
+
+
+def _load(entry: Entry) -> None:
+    """Raises ModelError for a model that came whole, and lacks tensors."""
+    from ..engine.clip import registry as clips
+    from ..engine.sam import registry as segmenters
+
+    load = clips.load_clip if entry.role == "clip" else segmenters.load_segmenter
+    load(entry.name, "cpu")
 
 
 @models.command()
@@ -151,6 +162,12 @@ def path(
     _tell(f"Models are kept in {chosen_folder()} from now on; those in the former folder stay there.")
     if overriding := folders_of_environment():
         _tell(f"But the environment variable {VARIABLE} comes first: while it is set, it is {overriding[0]}.")
+
+
+def _checksums(entry: Entry) -> str:
+    if entry.built_in:
+        return "none: the store has no files of it"
+    return "\n".join(f"{file}: {value}" for file, value in entry.sha256.items()) or "that of its arrival"
 
 
 def _tell(sentence: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import filecmp
+import struct
 import warnings
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -56,6 +59,7 @@ _COMPRESSION, _SLICE = 1000, 1 << 24
 _PIXELS = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF  # length of an element that ends by a mark: of compressed pixels
 _READ = 1 << 16  # bytes; longer values are not read here
+_INDEX = "DICOMDIR"  # name of the file that lists those of a disc
 _LONGEST_NAME = 64  # characters, as DICOM allows
 
 
@@ -67,17 +71,20 @@ class Series:
         files: paths of the slices in the order of their positions, so that IJK is right-handed.
         name: the series number and description, as 3D Slicer names such a volume.
         modality: the DICOM modality, such as "CT" or "MR".
+        thickness: mm, of a single slice, whose distance to the next one nothing tells; else None.
     """
 
     files: tuple[Path, ...]
     name: str
     modality: str
+    thickness: float | None
 
 
 def find_series(path: Path) -> Series:
     """The only image series of the folder `path`, or the series that the DICOM file `path` belongs to.
 
-    Files that are no DICOM images (reports, structure sets, segmentations, other files) are passed over.
+    Where the folder itself has no images, as exports for a disc, those of the folders in it count. Files that are no
+    DICOM images (reports, structure sets, segmentations, other files), and second copies of a slice, are passed over.
 
     Raises:
         InputError: no image series, several of them, or one that is no stack of evenly spaced scalar slices.
@@ -102,8 +109,11 @@ _Images = list[_Image]
 
 def _find_series(path: Path) -> Series:
     folder = path if path.is_dir() else path.parent
-    series = _by_series(folder)
-    if path.is_file():
+    is_index = path.name.upper() == _INDEX
+    series = _by_series(folder.iterdir())
+    if not series and (path.is_dir() or is_index):
+        series = _by_series(folder.rglob("*"))
+    if path.is_file() and not is_index:
         images = next((images for images in series.values() if any(each.file == path for each in images)), None)
         if images is None:
             raise InputError(f"{path} is no DICOM image; give a file of an image series.")
@@ -111,17 +121,22 @@ def _find_series(path: Path) -> Series:
     if not series:
         raise InputError(f"{folder} holds no DICOM images; give the folder with the image files.")
     if len(series) > 1:
-        names = "; ".join(f"{_name(images[0].header)} ({len(images)} images)" for images in series.values())
+        names = "; ".join(sorted(_account(images, folder) for images in series.values()))
         raise InputError(f"{folder} holds {len(series)} series: {names}; give a file of the one you mean.")
     return _stack(folder, next(iter(series.values())))
 
 
-def _by_series(folder: Path) -> dict[str, _Images]:
+def _by_series(files: Iterable[Path]) -> dict[str, _Images]:
     series: dict[str, _Images] = defaultdict(list)
-    for file in sorted(folder.iterdir()):
-        image = _image(file) if file.is_file() else None
+    files = sorted(file for file in files if file.is_file())
+    for file in files:
+        image = _image(file)
         if image is not None:
             series[str(_value(image.header, "SeriesInstanceUID"))].append(image)
+    endings = {image.file.suffix for images in series.values() for image in images}
+    for file in files:
+        if file.suffix in endings and not file.stat().st_size:  # or a volume would end a slice earlier
+            raise InputError(f"{file} is empty; copy it again, or take it out of the folder.")
     return series
 
 
@@ -185,22 +200,29 @@ def _is_whole(image: _Image) -> bool:
     highest, signed = _number(header, "HighBit", stored - 1), _number(header, "PixelRepresentation", 0)
     if allocated not in (8, 16, 32) or signed not in (0, 1) or not 1 <= stored <= highest + 1 <= allocated:
         return False
-    claimed = rows * columns * allocated / 8
+    bytes_each = int(allocated) // 8
+    claimed = rows * columns * bytes_each
     if image.syntax in _PLAIN:
         return 0 < claimed <= image.stored
     if allocated == 32 or not 0 < claimed <= max(_SLICE, _COMPRESSION * image.stored):
         return False
-    return image.syntax not in _PICTURES or _picture_size(image.file) == (columns, rows)
+    return _is_picture(image, (int(columns), int(rows)), bytes_each)
 
 
-def _picture_size(file: Path) -> tuple[int, int] | None:
-    """Columns and rows that a compressed picture says it has, None for a damaged one: GDCM dies of another number."""
+def _is_picture(image: _Image, size: tuple[int, int], bytes_each: int) -> bool:
+    """Whether a compressed picture says of itself what its header says: GDCM dies of another number."""
+    if image.syntax not in (*_PICTURES, RLELossless):
+        return True
     try:
-        (stream,) = generate_frames(dcmread(file, force=True).PixelData, number_of_frames=1)
+        (stream,) = generate_frames(dcmread(image.file, force=True).PixelData, number_of_frames=1)
+        if image.syntax == RLELossless:  # DICOM PS3.5 G.5: the number of segments, one for each byte, and their places
+            count, *places = struct.unpack_from("<16I", stream)
+            found = places[:bytes_each]
+            return count == bytes_each and sorted({64, *found, len(stream)}) == [*found, len(stream)]
         with Image.open(BytesIO(stream)) as picture:
-            return picture.size
+            return picture.size == size
     except Exception:  # as for all that is read here
-        return None
+        return False
 
 
 def _name(header: Dataset) -> str:
@@ -212,7 +234,24 @@ def _printable(name: str) -> str:
     return "".join(letter for letter in name if letter.isprintable())[:_LONGEST_NAME]
 
 
+def _account(images: _Images, folder: Path) -> str:
+    count = "1 image" if len(images) == 1 else f"{len(images)} images"
+    place = images[0].file.parent
+    return f"{_name(images[0].header)} ({count}{'' if place == folder else f' in {place.relative_to(folder)}'})"
+
+
+def _without_copies(images: _Images) -> _Images:
+    """Of files that are the same byte for byte, the first."""
+    kept: dict[tuple[str, str], _Images] = defaultdict(list)
+    for image in images:
+        same = kept[str(_value(image.header, "SOPInstanceUID")), str(_value(image.header, "ImagePositionPatient"))]
+        if not any(filecmp.cmp(image.file, other.file, shallow=False) for other in same):
+            same.append(image)
+    return [image for same in kept.values() for image in same]
+
+
 def _stack(source: Path, images: _Images) -> Series:
+    images = _without_copies(images)
     first, headers = images[0].header, [image.header for image in images]
     what = f"The series {_name(first)} in {source}"
     if not all(_number(header, "NumberOfFrames", 1) == 1 for header in headers):
@@ -243,7 +282,13 @@ def _stack(source: Path, images: _Images) -> Series:
     if not np.abs(grids - grids[0]).max() <= 1e-3:
         raise InputError(f"{what} mixes slices of several directions or sizes; leave one kind there.")
     order = _sorted(what, positions, normals[0])
-    return Series(tuple(images[index].file for index in order), _name(first), str(_value(first, "Modality") or ""))
+    thickness = _number(first, "SliceThickness") if len(images) == 1 else 0
+    return Series(
+        tuple(images[index].file for index in order),
+        _name(first),
+        str(_value(first, "Modality") or ""),
+        thickness if 0 < thickness < np.inf else None,
+    )
 
 
 def _value(header: Dataset, tag: str) -> Any:

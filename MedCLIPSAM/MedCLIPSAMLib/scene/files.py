@@ -22,6 +22,7 @@ from . import nifti, nrrd
 from .contents import check_contents
 from .geometry import ijk_to_ras, to_world
 from .host import quiet
+from .names import check_name
 from .replacing import move_into_place
 from .volumes import REVERSED
 
@@ -36,9 +37,11 @@ def check_output(path: str | Path, *, force: bool = False) -> Path:
     """Refuse an output path before any work is done for it.
 
     Raises:
-        InputError: unknown ending, no such folder, not writable, a folder, or there already without `force`.
+        InputError: a name that is not in UTF-8, unknown ending, no such folder, not writable, a folder, or there
+            already without `force`.
     """
     path = Path(path)
+    check_name(path)
     if _suffix(path) is None:
         raise InputError(f"{path} has no known ending; use {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
     if path.is_dir():

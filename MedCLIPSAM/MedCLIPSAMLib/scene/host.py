@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -50,13 +51,33 @@ def start() -> SlicerApp | None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """VTK prints nothing meanwhile: what went wrong is raised by the caller, in one sentence."""
+    """VTK, and outside of 3D Slicer ITK, print nothing meanwhile: the caller raises in one sentence what went wrong."""
     window = vtk.vtkOutputWindow.GetInstance()
     shown, mode = vtk.vtkObject.GetGlobalWarningDisplay(), window.GetDisplayMode()
     vtk.vtkObject.SetGlobalWarningDisplay(False)
     window.SetDisplayModeToNever()  # what is no warning, such as each file put into an archive
     try:
-        yield
+        with ExitStack() as stack:
+            if _app is not None:  # 3D Slicer's own log listens there
+                stack.enter_context(_nothing_on_stderr())
+            yield
     finally:
         window.SetDisplayMode(mode)
         vtk.vtkObject.SetGlobalWarningDisplay(shown)
+
+
+@contextmanager
+def _nothing_on_stderr() -> Iterator[None]:
+    """ITK inside of 3D Slicer's libraries has no other switch."""
+    try:
+        shown = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  # no path
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(shown, 2)
+        os.close(shown)

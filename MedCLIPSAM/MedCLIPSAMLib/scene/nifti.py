@@ -9,8 +9,10 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..engine.errors import InputError
 from .contents import Stored, check_places
 
+_GZIP = b"\x1f\x8b"
 # Bytes of a voxel by its type.
 _SIZES = {2: 1, 4: 2, 8: 4, 16: 4, 32: 8, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8, 1792: 16, 2304: 4}
 
@@ -20,14 +22,17 @@ def stored_voxels(path: Path) -> Iterator[Stored]:
 
     Raises:
         ValueError: the header is none, or of another form than that of a single file of voxels.
-        InputError: the geometry is none.
+        InputError: the geometry is none, or it is NIfTI-2.
     """
-    packed = path.suffix.lower() == ".gz"
+    with path.open("rb") as stream:
+        packed = path.suffix.lower() == ".gz" and stream.read(2) == _GZIP
     with gzip.open(path) if packed else path.open("rb") as stream:
         try:
             header = stream.read(348)
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError("damaged where it is compressed") from error
+    if header[:4] in (struct.pack("<i", 540), struct.pack(">i", 540)):
+        raise InputError(f"{path} is NIfTI-2, which is not read; save it as NIfTI-1.")
     if len(header) < 348 or header[344:] != b"n+1\0":
         raise ValueError("not the header of a single file")
     order = "<" if header[:4] == struct.pack("<i", 348) else ">"

@@ -19,6 +19,7 @@ from .contents import check_contents
 from .dicom import find_series
 from .geometry import ijk_to_ras, ijk_to_world
 from .host import quiet
+from .names import check_name
 
 FORMATS = {".nrrd": nrrd, ".nhdr": nrrd, ".nii": nifti, ".nii.gz": nifti, ".mha": metaimage, ".mhd": metaimage}
 SUFFIXES = tuple(FORMATS)
@@ -106,18 +107,24 @@ def node_from_volume(volume: Volume) -> Any:
 
 
 def _read(path: Path) -> Any:
+    check_name(path)
     if not path.exists():
         raise InputError(f"{path} does not exist; check the path.")
     if not path.is_dir() and not path.is_file():
         raise InputError(f"{path} is a pipe or a device; give a file or a DICOM folder.")
     if path.is_dir() or is_dicom(path):
         series = find_series(path)
+        for file in series.files:
+            check_name(file)
         node = _read_files(path, series.files, series.name)
+        if series.thickness is not None:
+            columns, rows, _ = node.GetSpacing()
+            node.SetSpacing(columns, rows, series.thickness)
         node.SetAttribute(_MODALITY, series.modality)
         return node
     suffix = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
     if suffix is None:
-        raise InputError(f"{path} is no image; give a NRRD, NIfTI or MetaImage file or a DICOM folder.")
+        raise InputError(f"{path} has no ending that is read; give a DICOM folder, or one of {', '.join(SUFFIXES)}.")
     try:
         check_contents(path, FORMATS[suffix].stored_voxels(path))
     except (ValueError, KeyError):
@@ -147,7 +154,8 @@ def _check_header(path: Path) -> bool:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
-        reader.ReadImageInformation()
+        with quiet():
+            reader.ReadImageInformation()
     except RuntimeError as error:
         if "orthonormal" in str(error):
             raise InputError(f"{path} has voxel axes which are not at right angles; resample it.") from None
@@ -182,5 +190,6 @@ def _read_files(source: Path, files: tuple[Path, ...], name: str) -> Any:
     Volume(slicer.util.arrayFromVolume(node), ijk_to_ras(node), "other", str(source))  # refuses what no run can use
     node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
     slicer.mrmlScene.AddNode(node)
-    node.CreateDefaultDisplayNodes()
+    with quiet():  # VTK has no histogram of 64-bit integers
+        node.CreateDefaultDisplayNodes()
     return node

@@ -46,6 +46,10 @@ def _load(name: str, where: torch.device) -> ImageTextModel:
     if folder.is_dir():
         return _load_folder(folder, where)
     if folder.is_file():
+        if folder.suffix.lower() == ".zip":
+            raise ModelError(
+                f"'{name}' is a zip file: import it with `medclipsam models import`, and give the name of its model."
+            )
         raise ModelError(f"'{name}' is a file: give the folder that holds it beside its configuration.")
     from .openclip import load_by_name
 

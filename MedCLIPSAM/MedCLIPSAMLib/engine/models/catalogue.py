@@ -69,3 +69,18 @@ def find_entry(name: str) -> Entry:
     if name not in catalogue():
         raise ModelError(f"There is no model '{name}' in the catalogue; choose one of {', '.join(catalogue())}.")
     return catalogue()[name]
+
+
+def find_storable(name: str) -> Entry:
+    """The entry of a model that is kept in a store, whether or not it is there now.
+
+    Raises:
+        ModelError: as of `find_entry`, or it is built in.
+    """
+    entry = find_entry(name)
+    if entry.built_in:
+        raise ModelError(
+            f"{entry.title} is {entry.source}: it comes with the installation, so the store has no folder of it, and"
+            " there is nothing to download, export or remove."
+        )
+    return entry

@@ -13,7 +13,7 @@ from huggingface_hub.file_download import http_get
 from tqdm.auto import tqdm
 
 from ..errors import Cancelled, MedCLIPSAMError, ModelError
-from .catalogue import Entry, find_entry
+from .catalogue import Entry, find_storable
 from .store import Store
 
 ReportBytes = Callable[[int, int], None]
@@ -31,11 +31,11 @@ def download_model(
         cancelled: asked as often.
 
     Raises:
-        ModelError: there is no public address of it, it cannot be reached, what came is not what was published, or
-            another program is at work on it.
+        ModelError: it is built in, there is no public address of it, it cannot be reached, what came is not what was
+            published, or another program is at work on it.
         Cancelled: ``cancelled`` said so; the part that came is kept for the next time.
     """
-    entry = find_entry(name)
+    entry = find_storable(name)
     if not entry.can_be_downloaded:
         raise ModelError(f"{entry.title} cannot be downloaded: get it {entry.source}, and import it.")
     folder = store.folders[0] / f".download-{name}"

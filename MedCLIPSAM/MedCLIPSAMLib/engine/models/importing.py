@@ -35,8 +35,8 @@ def import_model(path: Path, store: Store, name: str | None = None) -> Entry:
             leaves that to `model_of`.
 
     Raises:
-        ModelError: it is no model of the catalogue, files are missing or damaged, the store cannot be written, or
-            another program is at work on the model.
+        ModelError: it is no model of the catalogue, another than ``name``, or built in, files are missing or damaged,
+            the store cannot be written, or another program is at work on the model.
     """
     if name is not None:
         find_entry(name)
@@ -59,10 +59,12 @@ def export_model(name: str, store: Store, path: Path) -> None:
     """Writes a zip file with a model of the store, for `import_model` on another computer.
 
     Raises:
-        ModelError: the model is not ready, or another program changes it meanwhile; or the file is there already,
-            cannot be written, or is being written by another program.
+        ModelError: the model is not ready, or another program changes it meanwhile; or the file does not end in .zip,
+            is there already, cannot be written, or is being written by another program.
     """
     checksums = store.checksums(name)
+    if path.suffix.lower() != ".zip":  # `import_model` takes other endings for weights
+        raise ModelError(f"'{path}' does not end in .zip, which an import needs: choose a name that does.")
     store.verify(name)
     if not path.parent.is_dir():  # a lock would make it
         raise ModelError(f"The folder '{path.parent}' does not exist: create it first.")
@@ -140,11 +142,11 @@ def _which(path: Path, weights: Path, state: Mapping[str, Tensor], name: str | N
     possible = models_of(state)
     if not possible:
         raise ModelError(f"'{path}' is no model of the catalogue: its tensors are those of another program.")
-    if name is not None:
-        if name not in possible:
-            raise ModelError(f"'{path}' is {' or '.join(possible)}, not {name}.")
-        return find_entry(name)
-    entry = find_entry(model_of(state, weights, path))
+    if name is not None and name not in possible:
+        raise ModelError(
+            f"'{path}' is {' or '.join(possible)}, not {name}: leave out --as, or choose the files of {name}."
+        )
+    entry = find_entry(name or model_of(state, weights, path))
     if entry.built_in:
         raise ModelError(f"'{path}' is {entry.title}, which is built in: there is nothing to import.")
     return entry

@@ -51,6 +51,25 @@ def chosen_folder() -> Path:
     return folder
 
 
+def folders_of_store() -> list[Path]:
+    """Those of the environment variable, or else the chosen one; they need not exist yet.
+
+    Raises:
+        InputError: one of them is a file or cannot be looked at, or as of `chosen_folder`.
+    """
+    folders, advice = folders_of_environment(), f"let the environment variable {VARIABLE} name another folder"
+    if not folders:
+        folders, advice = [chosen_folder()], "choose the folder for models again"
+    for folder in folders:
+        try:
+            is_file = folder.exists() and not folder.is_dir()
+        except OSError as error:
+            raise InputError(f"'{folder}' cannot be read ({error.strerror}): {advice}.") from None
+        if is_file:
+            raise InputError(f"'{folder}' is a file, no folder for models: {advice}.")
+    return folders
+
+
 def choose_folder(folder: Path) -> None:
     """Keeps models in a folder from now on, which is made if it is missing.
 

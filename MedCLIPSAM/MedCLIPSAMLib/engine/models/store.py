@@ -14,8 +14,8 @@ from filelock import FileLock
 
 from ..checksum import sha256
 from ..errors import ModelError
-from .catalogue import Entry, catalogue, find_entry
-from .location import chosen_folder, folders_of_environment
+from .catalogue import Entry, catalogue, find_entry, find_storable
+from .location import folders_of_store
 from .locking import held
 
 State = Literal["built in", "ready", "not installed", "damaged"]
@@ -33,11 +33,11 @@ class Store:
         folders: None takes those of the environment variable, or else the user's.
 
     Raises:
-        InputError: the user's file of settings is damaged or cannot be read.
+        InputError: as of `folders_of_store`, where ``folders`` is None.
     """
 
     def __init__(self, folders: list[Path] | None = None) -> None:
-        self.folders = folders or folders_of_environment() or [chosen_folder()]
+        self.folders = folders or folders_of_store()
         self._locks: dict[str, FileLock] = {}  # the same one for a model, so that its holder can take it again
 
     def state(self, entry: Entry) -> State:
@@ -58,9 +58,9 @@ class Store:
         """The folder of a model that is ready.
 
         Raises:
-            ModelError: it is not in the catalogue, not installed, or damaged.
+            ModelError: it is not in the catalogue, built in, not installed, or damaged.
         """
-        entry, folder = find_entry(name), self._find(name)
+        entry, folder = find_storable(name), self._find(name)
         if folder is None:
             how = "download or import it" if entry.can_be_downloaded else f"get it {entry.source}, and import it"
             raise ModelError(f"{entry.title} is not installed: {how}.")
@@ -111,9 +111,9 @@ class Store:
         """Deletes a model.
 
         Raises:
-            ModelError: it is not installed, or in a folder that is only read, or as of `alone`.
+            ModelError: it is built in or not installed, or in a folder that is only read, or as of `alone`.
         """
-        entry, folder = find_entry(name), self.folders[0] / name
+        entry, folder = find_storable(name), self.folders[0] / name
         if self.folders[0].is_dir():  # a lock would make it
             with self.alone(name):
                 if folder.is_dir():
