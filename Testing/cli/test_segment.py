@@ -188,6 +188,24 @@ def test_ctrl_c_while_pictures_are_drawn_leaves_what_is_finished(command, volume
     assert sitk.ReadImage(tmp_path / "o.seg.nrrd").GetMetaData("Segment0_Name") == "bright"
 
 
+@pytest.mark.row("output-link")
+def test_links_are_followed(command, volume, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "old.seg.nrrd").write_text("old")
+    for link, target in (("out.seg.nrrd", "old.seg.nrrd"), ("report.json", "new.json")):
+        (tmp_path / link).symlink_to(elsewhere / target)
+    options = ("-p", "bright", *WINDOW, "-o", tmp_path / "out.seg.nrrd", "--report", tmp_path / "report.json")
+    assert "old.seg.nrrd exists; choose another name" in command("segment", volume, *options).err
+    ended = command("segment", volume, *options, "--force")
+    assert ended.code == 0, ended.err
+    assert sitk.ReadImage(elsewhere / "old.seg.nrrd").GetMetaData("Segment0_Name") == "bright"
+    assert (tmp_path / "out.seg.nrrd").is_symlink()
+    assert (tmp_path / "report.json").is_symlink()
+    assert json.loads((elsewhere / "new.json").read_text())["prompts"][0]["found"]
+    assert files(elsewhere) == {"old.seg.nrrd", "new.json"}
+
+
 def test_locks_of_killed_runs_go(command, volume, tmp_path):
     abandoned, fresh = tmp_path / ".medclipsam-a.nii.gz.lock", tmp_path / ".medclipsam-b.nii.gz.lock"
     for lock in (abandoned, fresh):

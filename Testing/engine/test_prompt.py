@@ -37,7 +37,7 @@ def test_typed_prompts(text: str, name: str, wordings: tuple[str, ...]) -> None:
         ("liver\x00", "control characters"),
         ("liver\nspleen", "control characters"),
         ("liver\u2028spleen", "control characters"),
-        ("liver\ud800", "control characters"),
+        ("liver\ud800", "not written in UTF-8"),
     ],
 )
 def test_unusable_text_is_refused(text: str, complaint: str) -> None:

@@ -41,7 +41,7 @@ def files(folder: Path) -> dict[Path, bytes]:
             ("prompt-control", ("-p", "liver\x07spleen", "-o", OUT)),
             ("prompt-control", ("-p", "liver\nspleen", "-o", OUT)),
             ("prompt-control", ("-p", "liver\u2028spleen", "-o", OUT)),
-            ("prompt-control", ("-p", "liver\udcff", "-o", OUT)),
+            ("prompt-bytes", ("-p", "liver\udcff", "-o", OUT)),
             ("output-folder", (*LIVER, "-o", "OUT/folder.seg.nrrd")),
             ("output-folder", (*LIVER, "-o", OUT, "--report", "OUT/folder.json")),
             ("output-exists", (*LIVER, "-o", "OUT/old.seg.nrrd")),

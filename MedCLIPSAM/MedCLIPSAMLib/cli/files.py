@@ -85,10 +85,11 @@ def reserved(*targets: Path | None) -> Iterator[None]:
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """Where to write what becomes `path` once all is well, and vanishes otherwise."""
-    with _named(path), temporary_folder(path.parent) as folder:
+    target = path.resolve()  # a link stays one
+    with _named(path), temporary_folder(target.parent) as folder:
         unfinished = folder / path.name
         yield unfinished
-        unfinished.replace(path)
+        unfinished.replace(target)
 
 
 @contextmanager

@@ -156,7 +156,7 @@ def checked_text(text: object, what: str) -> str:
     """`text` without surrounding white space.
 
     Raises:
-        InputError: not text, empty, longer than 300 characters, or with control characters.
+        InputError: not text, empty, longer than 300 characters, or with control characters or lone surrogates.
     """
     if not isinstance(text, str):
         raise InputError(f"{what} is {shown(text)}; give text.")
@@ -165,8 +165,10 @@ def checked_text(text: object, what: str) -> str:
         raise InputError(f"{what} is empty; write at least one word.")
     if len(stripped) > MAX_TEXT:
         raise InputError(f"{what} has {len(stripped)} characters; write at most {MAX_TEXT}.")
-    # Control characters, line and paragraph separators, and lone surrogates, which no file can store.
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in stripped):
+    kinds = {unicodedata.category(character) for character in stripped}
+    if "Cs" in kinds:  # what Python makes of a terminal's bytes in another encoding, and no file can store
+        raise InputError(f"{what} has letters that are not written in UTF-8; type it again.")
+    if kinds & {"Cc", "Zl", "Zp"}:
         raise InputError(f"{what} has control characters or line breaks; write it on one line.")
     return stripped
 

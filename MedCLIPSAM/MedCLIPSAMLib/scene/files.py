@@ -34,13 +34,14 @@ _log = logging.getLogger(__name__)
 
 
 def check_output(path: str | Path, *, force: bool = False) -> Path:
-    """Refuse an output path before any work is done for it.
+    """Refuse an output path before any work is done for it; of a link, give where it leads.
 
     Raises:
         InputError: a name that is not in UTF-8, unknown ending, no such folder, not writable, a folder, or there
             already without `force`.
     """
     path = Path(path)
+    path = path.resolve() if path.is_symlink() else path
     check_name(path)
     if _suffix(path) is None:
         raise InputError(f"{path} has no known ending; use {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
