@@ -19,6 +19,7 @@ from .fakes import BlindClip, Card, GreyClip, GreySegmenter
 FULL = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 FULL_CPU = RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
 FULL_ONEDNN = RuntimeError("could not create a primitive")
+FULL_LOADER = ImportError("tokenizers.abi3.so: failed to map segment from shared object")
 GONE = RuntimeError("CUDA error: unspecified launch failure")
 
 
@@ -122,11 +123,16 @@ def test_a_model_that_does_not_fit_on_the_card_is_loaded_on_the_cpu() -> None:
             raise FULL
         return GreyClip()
 
-    def starve(device: Any) -> Any:
-        raise FULL
-
     model = load_where_it_fits("grey", load, Card())  # type: ignore[arg-type]
     assert [device.type for device in asked] == ["cuda", "cpu"]
     assert isinstance(model.on_cpu(), GreyClip), "and can be read again"
+
+
+@pytest.mark.row("memory-loading")
+@pytest.mark.parametrize("error", [FULL, FULL_LOADER], ids=["card", "library"])
+def test_a_model_that_fits_nowhere_is_a_sentence(error: Exception) -> None:
+    def starve(device: Any) -> Any:
+        raise error
+
     with pytest.raises(DeviceError, match="The model does not fit into the free memory of this computer"):
         load_where_it_fits("grey", starve, Card())  # type: ignore[arg-type]

@@ -59,7 +59,7 @@ def within_memory(name: str, device: torch.device) -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, ImportError) as error:  # a library may be imported only now
         if ran_out(error):
             where = "this computer" if device.type == "cpu" else str(device)
             free = "close other programs, or choose a smaller model or fewer slices"
@@ -126,7 +126,9 @@ def ran_out(error: BaseException) -> bool:
     text = str(error)
     return (
         isinstance(error, torch.cuda.OutOfMemoryError | MemoryError)
-        or any(said in text for said in ("allocate memory", "out of memory", "not enough memory"))
+        or any(
+            said in text for said in ("allocate memory", "out of memory", "not enough memory", "failed to map segment")
+        )
         or text == "could not create a primitive"  # all that oneDNN says; where it lacks a kernel it says more
     )
 
@@ -146,6 +148,6 @@ def _on_cpu(error: DeviceError, device: torch.device, load: Callable[[], Model])
         return load()
 
 
-def _is_lost(error: RuntimeError | MemoryError) -> bool:
+def _is_lost(error: Exception) -> bool:
     newer: Any = getattr(torch, "AcceleratorError", ())
     return isinstance(error, newer) or "CUDA error" in str(error) or "CUDA driver" in str(error)
