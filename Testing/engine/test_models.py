@@ -155,8 +155,12 @@ def test_damage_is_found(hub, store):
     assert store.state(find_entry("biomedclip")) == "damaged"
     with pytest.raises(ModelError, match="is damaged: remove it and import it again"):
         load_clip("biomedclip")
-    (folder / "medclipsam.json").write_text("[]")
-    assert store.state(find_entry("biomedclip")) == "damaged"
+    elsewhere = ({"files": {name: {"size": 3, "sha256": "00"}}} for name in ("", ".", "..", "../a", "/a"))
+    for record in ([], *elsewhere):
+        (folder / "medclipsam.json").write_text(json.dumps(record))
+        assert store.state(find_entry("biomedclip")) == "damaged"
+        with pytest.raises(ModelError, match="is damaged: remove"):
+            store.files("biomedclip")
     store.remove("biomedclip")
     assert names(store) == []
 

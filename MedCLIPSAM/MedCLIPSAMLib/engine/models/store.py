@@ -218,10 +218,9 @@ def _unwritable(folder: Path, error: OSError) -> ModelError:
 def _files(folder: Path) -> dict[str, dict]:
     try:
         files = json.loads((folder / _RECORD).read_text("utf-8"))["files"]
-        return {
-            Path(str(name)).name: {"size": int(kept["size"]), "sha256": str(kept["sha256"])}
-            for name, kept in files.items()
-        }
+        if any(name in ("", "..") or Path(name).name != name for name in files):  # it would lead out of the folder
+            raise ValueError
+        return {name: {"size": int(kept["size"]), "sha256": str(kept["sha256"])} for name, kept in files.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise ModelError(f"'{folder}' is damaged: remove the model and import it again.") from None
 
