@@ -45,6 +45,12 @@ def old(**changed: tuple[bytes, bytes]) -> bytes:
     return content
 
 
+def claiming(content: bytes, size: int) -> bytes:
+    """An archive whose last member says that it is so many bytes when unpacked."""
+    at = content.rindex(b"PK\1\2") + 24
+    return content[:at] + struct.pack("<I", size) + content[at + 4 :]
+
+
 def header(shape: list[int], end: int) -> dict:
     return {"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, end]}}
 
@@ -90,3 +96,11 @@ def test_the_old_format_is_still_read(tmp_path: Path) -> None:
     (tmp_path / "old.pth").write_bytes(old())
     state = read_state_dict(tmp_path / "old.pth")
     assert all(torch.equal(state[name], tensor) for name, tensor in TENSORS.items())
+
+
+def test_an_archive_that_claims_gigabytes_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "packed.pth"
+    path.write_bytes(claiming(archive(tensor_pickle(), {"0": bytes(24)}), 0xFF000028))
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("PyTorch would allocate them"))
+    with pytest.raises(ModelError, match=r"packed\.pth' is an archive but no checkpoint of tensors"):
+        read_state_dict(path)

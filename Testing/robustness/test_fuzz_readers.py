@@ -175,6 +175,25 @@ def segments(*fields: str, **keys: str) -> bytes:
     return header + lines.encode("utf-8", "surrogateescape") + b"\n" + gzip.compress(np.ones(120, np.uint8).tobytes())
 
 
+def test_a_segment_without_voxels_is_empty(tmp_path: Path) -> None:
+    """3D Slicer itself fails at the second one, which has nothing where it says that it is."""
+    layers = np.zeros((4, 5, 6, 2), np.uint8)
+    layers[1:3, 1:4, 1:5, 0], layers[2, 2, :, 1] = 1, 2
+    second = {"ID": "B", "Name": "b", "Extent": "0 5 2 2 2 2", "LabelValue": "2", "Layer": "1"}
+    keys = KEYS | {f"Segment1_{key}": value for key, value in second.items()}
+    keys |= {"Segment0_Extent": "1 4 1 3 1 2", "Segmentation_ReferenceImageExtentOffset": "3 0 0"}
+    fields = ("type: unsigned char", "space directions: none (1,0,0) (0,1,0) (0,0,1)", "space origin: (0,0,0)")
+    header = nrrd_header(*fields, "kinds: list domain domain domain", encoding="gzip", sizes="2 6 4 4", dimension="4")
+    path = tmp_path / "a.seg.nrrd"
+    lines = "".join(f"{key}:={value}\n" for key, value in keys.items())
+    path.write_bytes(header[:-1] + lines.encode() + b"\n" + gzip.compress(layers.tobytes()))
+    grid = node_from_volume(Volume(VOXELS, np.diag([-1.0, -1, 1, 1]), "CT", "grid"))
+    masks = read_segments(path, grid, {})
+    assert masks["a"].any()
+    assert masks["b"].shape == VOXELS.shape
+    assert not masks["b"].any()
+
+
 @pytest.mark.parametrize(
     "content",
     [

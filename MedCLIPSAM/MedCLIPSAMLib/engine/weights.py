@@ -21,6 +21,7 @@ _ARCHIVE = b"PK\x03\x04"
 _LFS_POINTER = b"version https://git-lfs"
 _PICKLES = 4  # of the old format before its storages: two marks, the system, the content
 _NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4")  # how pickles write them
+_DEFLATED = 1032  # bytes at most that one byte of a zip file stands for
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 
@@ -61,6 +62,7 @@ def _read_pytorch(path: Path) -> object:
         with path.open("rb") as file:
             archive = file.read(len(_ARCHIVE)) == _ARCHIVE
         if archive:
+            _check_members(path)
             return torch.load(path, map_location="cpu", weights_only=True)
         with _Bounded(path) as stream:
             _check_storages(stream)
@@ -74,6 +76,13 @@ def _read_pytorch(path: Path) -> object:
         ) from error
     except Exception as error:  # a broken file can fail anywhere inside the unpickler, with any exception
         raise _unreadable(path, error) from error
+
+
+def _check_members(path: Path) -> None:
+    """Raises ValueError for an archive that claims more than can be packed into it: PyTorch allocates the claim."""
+    with zipfile.ZipFile(path) as archive:
+        if any(member.file_size > _DEFLATED * member.compress_size for member in archive.infolist()):
+            raise ValueError("a member is longer than what it is packed from")
 
 
 class _Bounded(io.BufferedReader):

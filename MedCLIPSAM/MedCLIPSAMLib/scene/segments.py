@@ -11,7 +11,7 @@ import slicer
 
 from ..engine.errors import InputError
 from .geometry import ijk_to_ras, to_world
-from .labelmap import fingerprint, make_labelmap
+from .labelmap import fingerprint, labelmap_array, make_labelmap
 from .provenance import Provenance, read_provenance, read_tag, write_provenance
 from .terminology import find_term
 
@@ -130,7 +130,11 @@ def read_segment(segmentation_node: Any, volume_node: Any, segment_id: str) -> n
     Raises:
         InputError: there is no such segment.
     """
-    _segment(segmentation_node, segment_id)
+    segment = _segment(segmentation_node, segment_id)
+    labelmap = segment.GetRepresentation(_binary())
+    if labelmap is not None and not (labelmap_array(labelmap) == segment.GetLabelValue()).any():
+        # 3D Slicer fails to resample what has no voxels, where it is away from the corner of its image.
+        return np.zeros(slicer.util.arrayFromVolume(volume_node).shape, bool)
     array = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation_node, segment_id, volume_node)
     return array.astype(bool)
 
