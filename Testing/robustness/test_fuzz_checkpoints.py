@@ -61,6 +61,7 @@ def header(shape: list[int], end: int) -> dict:
         # One number that is said to be a tensor of terabytes.
         ("repeated.pth", archive(tensor_pickle(size=(2**40,), stride=(0,)), {"0": bytes(24)}), NO_TENSORS),
         ("megabytes.pth", archive(tensor_pickle(size=(2**20,), stride=(0,)), {"0": bytes(24)}), NO_TENSORS),
+        ("negative.pth", archive(tensor_pickle(size=(-1, 0), stride=(1, 1)), {"0": bytes(24)}), NO_TENSORS),
         # Lengths that were believed, of a text and of a storage.
         ("text.pth", old(length=(b"X\x08\0\0\0a.weight", b"X\x08\0\0\x80a.weight")), DAMAGED),
         ("storage.pth", old(length=(b"K\x06", b"J\xff\xff\xff\x7f")), DAMAGED),

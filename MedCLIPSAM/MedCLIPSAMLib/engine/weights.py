@@ -136,6 +136,7 @@ def _all_tensors(content: Mapping, size: int) -> bool:
     return all(
         isinstance(tensor, Tensor)
         and (tensor.device.type, tensor.layout) == ("cpu", torch.strided)
+        and min(tensor.shape, default=0) >= 0
         and tensor.numel() * tensor.element_size() <= size
         for tensor in content.values()
     )
