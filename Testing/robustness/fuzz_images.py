@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -32,16 +32,17 @@ _CONVERTED = 8  # bytes of a voxel in memory, of at least one in the file
 
 def read_apart(path: Path) -> str:
     """What `read_volume` raises, as `apart` gives it; its message and the scene are as after any refusal."""
-    return apart(lambda: _refuse(path))
+    return apart(lambda: _checked(read_volume, path))
 
 
-def _refuse(path: Path) -> None:
-    nodes = slicer.mrmlScene.GetNumberOfNodes()
+def _checked(read: Callable[..., Any], *arguments: Any) -> Any:
+    """What a reader gives; before its refusal is passed on, the message and the scene are looked at."""
+    before = _nodes()
     try:
-        read_volume(path)
+        return read(*arguments)
     except InputError as error:
         check_message(error)
-        require(slicer.mrmlScene.GetNumberOfNodes() == nodes, "nodes were left in the scene")
+        require(_nodes() == before, "nodes are left in the scene after a refusal")
         raise
 
 
@@ -59,10 +60,8 @@ def _read(path: Path, fill: int) -> np.ndarray | None:
     before = _nodes()
     try:
         with _memory_filled_with(fill), _claims_watched(path):
-            node = read_volume(path)
-    except InputError as error:
-        check_message(error)
-        require(_nodes() == before, "nodes are left in the scene after a refusal")
+            node = _checked(read_volume, path)
+    except InputError:
         return None
     try:
         volume = volume_from_node(node)
@@ -77,18 +76,16 @@ def check_segmentation(path: Path) -> bool:
     """`read_segments` and the report on how segments were made; True if it was read."""
     before = _nodes()
     grid = node_from_volume(Volume(np.zeros((4, 5, 6), np.int16), np.diag([-1.0, -1, 1, 1]), "CT", "grid"))
-    kept = _nodes()
     try:
-        masks = read_segments(path, grid, {})
+        masks = _checked(read_segments, path, grid, {})
+    except InputError:
+        return False
+    else:
         require(all(mask.shape == (4, 5, 6) and mask.dtype == bool for mask in masks.values()), "no masks")
         require(all(isinstance(name, str) for name in masks), "no names")
         for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
             report_of(node).encode()
         return True
-    except InputError as error:
-        check_message(error)
-        require(_nodes() == kept, "nodes are left in the scene after a refusal")
-        return False
     finally:
         _remove_nodes_but(before)
 
@@ -97,13 +94,12 @@ def check_labels(path: Path) -> bool:
     """`read_labels`; True if it was read."""
     before = _nodes()
     try:
-        _, labels = read_labels(path)
+        _, labels = _checked(read_labels, path)
+    except InputError:
+        return False
+    else:
         require(labels.dtype == np.int64 and labels.ndim == 3, "no labels")
         return True
-    except InputError as error:
-        check_message(error)
-        require(_nodes() == before, "nodes are left in the scene after a refusal")
-        return False
     finally:
         _remove_nodes_but(before)
 

@@ -15,23 +15,10 @@ from MedCLIPSAMLib.engine.weights import read_state_dict
 from .fuzz_apart import apart
 from .fuzz_checkpoint_cases import TENSORS, archive, safetensors_file, tensor_pickle
 from .fuzz_checks import check_message
-from .fuzz_supervisor import search
-from .fuzz_targets import make_case
 
 pytestmark = pytest.mark.row("fuzz-checkpoints")
 
 DAMAGED, NO_TENSORS = "fetch the file again", "is not a checkpoint of named tensors"
-
-
-def test_damaged_files_in_a_process_of_their_own() -> None:
-    found = search("checkpoints", 0, seconds=300, inputs=500)
-    assert not found.faults
-    assert found.tried == 500
-    assert found.outcomes["read"] > 30, "or nothing but the headers was tried"
-
-
-def test_the_same_number_gives_the_same_file() -> None:
-    assert all(make_case("checkpoints", 0, number) == make_case("checkpoints", 0, number) for number in range(5))
 
 
 def old(**changed: tuple[bytes, bytes]) -> bytes:

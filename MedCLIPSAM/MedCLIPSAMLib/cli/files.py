@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from ..engine.errors import InputError
+from ..engine.locking import held, take_abandoned
 from ..engine.temporary import temporary_folder
 from ..scene.replacing import move_into_place
 
 _LOCK = ".medclipsam-{}.lock"
-_SETTLED_S = 60.0
 
 
 def check_file(path: Path, suffix: str, *, force: bool) -> None:
@@ -68,17 +67,14 @@ def reserved(*targets: Path | None) -> Iterator[None]:
     Raises:
         InputError: another run is at one of them.
     """
-    with ExitStack() as held:
+    with ExitStack() as stack:
         for target in filter(None, targets):
             _remove_abandoned_locks(target.parent)
-            lock = FileLock(target.with_name(_LOCK.format(target.name)), timeout=0)
-            try:
-                held.enter_context(lock)
-            except Timeout:
-                raise InputError(f"{target}: another run is writing it; wait for that, or name another.") from None
-            except (OSError, NotImplementedError):  # a disk without locks; files are still moved into place whole
-                pass
-            held.callback(Path(lock.lock_file).unlink, missing_ok=True)
+            lock = target.with_name(_LOCK.format(target.name))
+            busy = InputError(f"{target}: another run is writing it; wait for that, or name another.")
+            with suppress(OSError):  # a disk without locks; files are still moved into place whole
+                stack.enter_context(held(FileLock(lock), busy))
+            stack.callback(lock.unlink, missing_ok=True)
         yield
 
 
@@ -111,12 +107,12 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def _remove_abandoned_locks(folder: Path) -> None:
-    """Those that killed runs have left; one that is younger may be about to be locked."""
     for path in folder.glob(_LOCK.format("*")):
-        with suppress(OSError, NotImplementedError, Timeout):
-            if time.time() - path.stat().st_mtime > _SETTLED_S:
-                with FileLock(path, timeout=0):
-                    path.unlink()
+        lock = FileLock(path)
+        if take_abandoned(lock, path):
+            with suppress(OSError):
+                path.unlink()
+            lock.release()
 
 
 def _check_parent(path: Path) -> None:

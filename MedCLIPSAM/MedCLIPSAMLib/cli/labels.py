@@ -33,12 +33,13 @@ def read_labels(path: Path) -> tuple[Any, np.ndarray]:
     with np.errstate(invalid="ignore"):  # of what is no whole number
         labels = array.astype(np.int64)
     if not np.array_equal(labels, array):
-        slicer.mrmlScene.RemoveNode(node)
-        raise InputError(f"{path} has values which are not whole numbers; give a label map.")
-    if labels.min() < 0:
-        slicer.mrmlScene.RemoveNode(node)
-        raise InputError(f"{path} has values below 0, as images have them; give a label map.")
-    return node, labels
+        wrong = "which are not whole numbers"
+    elif labels.min() < 0:
+        wrong = "below 0, as images have them"
+    else:
+        return node, labels
+    slicer.mrmlScene.RemoveNode(node)
+    raise InputError(f"{path} has values {wrong}; give a label map.")
 
 
 def read_names(path: Path) -> dict[int, str]:

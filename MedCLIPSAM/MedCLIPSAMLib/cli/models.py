@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..engine.errors import InputError, ModelError
-from ..engine.models.catalogue import Entry, catalogue, find_entry
+from ..engine.models.catalogue import Entry, Role, catalogue, entries, find_entry
 from ..engine.models.location import VARIABLE, choose_default, choose_folder, chosen_folder, folders_of_environment
 from ..engine.models.store import Store
 from .console import stderr, stdout
@@ -26,12 +26,12 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A model, as `models l
 def list_models() -> None:
     """List the models for --clip and --sam: what each is, its size, and whether it is here."""
     store = Store()
-    for role, title in (("clip", "Text-image models: --clip"), ("segmenter", "Segmenters: --sam")):
+    titles: dict[Role, str] = {"clip": "Text-image models: --clip", "segmenter": "Segmenters: --sam"}
+    for role, title in titles.items():
         table = Table("Name", "What it is", "Size", "State", title=title, title_justify="left", expand=True)
-        for entry in catalogue().values():
-            if entry.role == role:
-                cells = (entry.name, entry.title, f"{entry.megabytes} MB", store.state(entry))
-                table.add_row(*map(Text, cells))
+        for entry in entries(role):
+            cells = (entry.name, entry.title, f"{entry.megabytes} MB", store.state(entry))
+            table.add_row(*map(Text, cells))
         if role == "clip":
             for name in _open_clips():
                 table.add_row(*map(Text, (name, "open_clip model", "", "on this computer")))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
+
+from .locking import take, take_abandoned
 
 _PREFIX = ".medclipsam-"
 _LOCK, _FILES = "lock", "files"
-_SETTLED_S = 60.0  # a folder that is younger may not have been locked yet
 
 
 class TemporaryFolder:
@@ -39,8 +39,8 @@ class TemporaryFolder:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
         lock = FileLock(folder / _LOCK, thread_local=False)
         self.remove = weakref.finalize(self, _remove, folder, lock)
-        with suppress(OSError, NotImplementedError):  # a disk without locks: nobody will take the folder for abandoned
-            lock.acquire()
+        with suppress(OSError):  # a disk without locks: nobody will take the folder for abandoned
+            take(lock)
         self.path = folder / _FILES
         self.path.mkdir()
 
@@ -62,11 +62,7 @@ def _remove(folder: Path, lock: FileLock) -> None:
 
 def _remove_abandoned(place: Path) -> None:
     for folder in place.glob(f"{_PREFIX}*"):
-        lock = FileLock(folder / _LOCK, timeout=0)
-        try:
-            if (folder / _LOCK).is_file() and time.time() - folder.stat().st_mtime > _SETTLED_S:
-                with lock:
-                    shutil.rmtree(folder / _FILES, ignore_errors=True)
-                _remove(folder, lock)
-        except (OSError, Timeout, NotImplementedError):  # another user's, in use, or on a disk without locks
-            continue
+        lock = FileLock(folder / _LOCK)
+        if take_abandoned(lock, folder):
+            shutil.rmtree(folder / _FILES, ignore_errors=True)
+            _remove(folder, lock)

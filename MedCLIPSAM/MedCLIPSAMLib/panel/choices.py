@@ -8,7 +8,7 @@ from typing import Any
 import qt  # pyright: ignore[reportMissingImports]
 from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 
-from ..engine.models.catalogue import Role, catalogue
+from ..engine.models.catalogue import Role, entries
 from .volume_choice import AUTOMATIC, DISPLAYED
 
 Offer = tuple[str, str]  # value of the parameter, and what the user reads
@@ -44,7 +44,7 @@ def offers() -> dict[str, tuple[str, Sequence[Offer]]]:
 
 
 def _models(role: Role) -> list[Offer]:
-    return [(entry.name, entry.title) for entry in catalogue().values() if entry.role == role]
+    return [(entry.name, entry.title) for entry in entries(role)]
 
 
 class Choices:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -57,9 +57,7 @@ def quiet() -> Iterator[None]:
     vtk.vtkObject.SetGlobalWarningDisplay(False)
     window.SetDisplayModeToNever()  # what is no warning, such as each file put into an archive
     try:
-        with ExitStack() as stack:
-            if _app is not None:  # 3D Slicer's own log listens there
-                stack.enter_context(_nothing_on_stderr())
+        with nullcontext() if _app is None else _nothing_on_stderr():  # 3D Slicer's own log listens there
             yield
     finally:
         window.SetDisplayMode(mode)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..checksum import sha256
 from ..device import ran_out
 from ..errors import ModelError
-from ..models.catalogue import catalogue
+from ..models.catalogue import entries
 from ..weights import read_state_dict
 from .dual import DualEncoder, VisionTower
 from .folder import OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, find_weights, read_config
@@ -88,7 +88,7 @@ def load_by_name(name: str, device: torch.device) -> DualEncoder:
     architecture, _, source = name.partition(":")
     config = open_clip.get_model_config(architecture)
     if config is None:
-        known = ", ".join(entry.name for entry in catalogue().values() if entry.role == "clip")
+        known = ", ".join(entry.name for entry in entries("clip"))
         raise ModelError(f"There is no CLIP named '{name}': give {known}, a model's folder, or an open_clip NAME:TAG.")
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     options: dict[str, Any] = {}

@@ -60,6 +60,11 @@ def catalogue() -> dict[str, Entry]:
     return {entry.name: entry for entry in entries}
 
 
+def entries(role: Role) -> list[Entry]:
+    """The models of a role, in the order of the catalogue."""
+    return [entry for entry in catalogue().values() if entry.role == role]
+
+
 def find_entry(name: str) -> Entry:
     """The entry of that name.
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ..clip.folder import HUGGING_FACE_CONFIG, HUGGING_FACE_WEIGHTS, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS
 from ..errors import ModelError
+from ..locking import held
 from ..temporary import temporary_folder
 from ..weights import read_state_dict
 from .catalogue import Entry, find_entry
-from .locking import held
 from .recognise import check_numbers, in_hub_layout, model_of, models_of
 from .store import Store
 
@@ -70,7 +70,7 @@ def export_model(name: str, store: Store, path: Path) -> None:
         raise ModelError(f"The folder '{path.parent}' does not exist: create it first.")
     unfinished, lock = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.lock")
     try:
-        with held(FileLock(lock), f"Another program is writing '{path}': choose another name."):
+        with held(FileLock(lock), ModelError(f"Another program is writing '{path}': choose another name.")):
             try:
                 if path.exists():
                     raise ModelError(f"'{path}' exists: choose another name.")

@@ -14,9 +14,9 @@ from filelock import FileLock
 
 from ..checksum import sha256
 from ..errors import ModelError
+from ..locking import held
 from .catalogue import Entry, catalogue, find_entry, find_storable
 from .location import folders_of_store
-from .locking import held
 
 State = Literal["built in", "ready", "not installed", "damaged"]
 
@@ -179,9 +179,8 @@ class Store:
         if name not in self._locks:
             self._locks[name] = FileLock(store / f"{_LOCK}{name}")
         title = find_entry(name).title
-        return held(
-            self._locks[name], f"Another program is at work on {title} in '{store}': try again when it is done."
-        )
+        busy = ModelError(f"Another program is at work on {title} in '{store}': try again when it is done.")
+        return held(self._locks[name], busy)
 
     def _clear_left_overs(self) -> None:
         for room in self.folders[0].glob(f"{_ROOM}*"):
