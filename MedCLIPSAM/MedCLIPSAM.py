@@ -257,13 +257,13 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
 
     def missingPackages(self) -> list[str]:
         """Python packages that have to be installed first."""
-        from MedCLIPSAMLib.engine.resources import resource
+        from MedCLIPSAMLib.engine.files.resources import resource
 
         return missing_packages(resource("requirements.txt"))
 
     def outdatedPackages(self) -> list[str]:
         """Python packages that are there in a version too old, and which is needed."""
-        from MedCLIPSAMLib.engine.resources import resource
+        from MedCLIPSAMLib.engine.files.resources import resource
 
         return outdated_packages(resource("requirements.txt"))
 
@@ -285,7 +285,7 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
             volumeNode: vtkMRMLScalarVolumeNode.
             prompts: a prompt as typed, or a PromptSet of MedCLIPSAMLib.engine.prompt.
             segmentationNode: vtkMRMLSegmentationNode for the segments, such as `segmentation_for` of
-                MedCLIPSAMLib.scene.segments gives.
+                MedCLIPSAMLib.scene.segmentation.segments gives.
             progress: called with MedCLIPSAMLib.scene.run.RunProgress every few slices.
             cancelled: asked every few slices whether to stop.
 
@@ -295,7 +295,7 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
         Raises:
             MedCLIPSAMError: with a sentence for the user.
         """
-        from MedCLIPSAMLib.engine.prompt import Prompt, PromptSet
+        from MedCLIPSAMLib.engine.prompt.prompt import Prompt, PromptSet
         from MedCLIPSAMLib.scene.run import run
 
         if isinstance(prompts, str):
@@ -312,7 +312,7 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
 
     def _openSession(self, volumeNode: Any) -> Any:
         """The session of the last volume while that is unchanged, so that a second prompt is quick."""
-        from MedCLIPSAMLib.engine.session import Session
+        from MedCLIPSAMLib.engine.session.session import Session
         from MedCLIPSAMLib.scene.volumes import volume_from_node
 
         volume = volume_from_node(volumeNode)
@@ -357,7 +357,7 @@ class MedCLIPSAMTest(ScriptedLoadableModuleTest):
         """A mask written for an oblique volume is read back on the same voxels."""
         if not self._packagesAreInstalled():
             return
-        from MedCLIPSAMLib.scene.segments import create_segmentation, read_segment, write_segment
+        from MedCLIPSAMLib.scene.segmentation.segments import create_segmentation, read_segment, write_segment
 
         volumeNode = self._volumeNode()
         mask = slicer.util.arrayFromVolume(volumeNode) > 0
@@ -370,7 +370,7 @@ class MedCLIPSAMTest(ScriptedLoadableModuleTest):
         """The chain runs from prompt to segment, found or not, and is cancelled when asked."""
         if not self._packagesAreInstalled():
             return
-        from MedCLIPSAMLib.scene.segments import create_segmentation
+        from MedCLIPSAMLib.scene.segmentation.segments import create_segmentation
 
         volumeNode = self._volumeNode()
         logic = MedCLIPSAMLogic()

@@ -105,7 +105,7 @@ class Screen:
 
     def _drawn(self, name: str, height: int) -> np.ndarray:
         """(height, 460, 3) uint8."""
-        from MedCLIPSAMLib.scene.render import picture
+        from MedCLIPSAMLib.scene.views.render import picture
 
         view = self._views[name]
         view.render_window().SetSize(_VIEW, height)

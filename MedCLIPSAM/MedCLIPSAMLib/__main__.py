@@ -11,12 +11,12 @@ _FAILED, _INTERRUPTED = 2, 130
 def main() -> None:
     """One command; exits with its code."""
     try:
-        from .engine.temporary import temporary_folder
+        from .engine.machine.temporary import temporary_folder
 
         with temporary_folder() as folder:
             tempfile.tempdir = str(folder)  # that of the libraries, too: PyTorch leaves a folder that all can read
             from .cli import run
-            from .engine.allocation import keep_freed_memory
+            from .engine.machine.allocation import keep_freed_memory
 
             keep_freed_memory()
             code = run()

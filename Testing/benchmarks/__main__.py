@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from MedCLIPSAMLib.engine.allocation import keep_freed_memory
+from MedCLIPSAMLib.engine.machine.allocation import keep_freed_memory
 
 from . import chain, saliency
 from .figures import Figure, publish

@@ -13,10 +13,10 @@ import numpy as np
 from MedCLIPSAMLib.engine.clip.base import ImageTextModel
 from MedCLIPSAMLib.engine.clip.dual import DualEncoder
 from MedCLIPSAMLib.engine.clip.registry import load_clip
-from MedCLIPSAMLib.engine.prompt import Prompt
+from MedCLIPSAMLib.engine.prompt.prompt import Prompt
 from MedCLIPSAMLib.engine.sam.registry import load_segmenter
-from MedCLIPSAMLib.engine.session import Session
-from MedCLIPSAMLib.engine.settings import Settings
+from MedCLIPSAMLib.engine.session.session import Session
+from MedCLIPSAMLib.engine.session.settings import Settings
 
 from .figures import Figure, at_least, at_most, plot_cost
 from .materials import aim, large_volume, lite_medsam_as_it_comes, nothing_kept

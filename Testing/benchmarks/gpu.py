@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from MedCLIPSAMLib.engine.clip.dual import DualEncoder
-from MedCLIPSAMLib.engine.precision import DTYPES, computing_in, pick_precision
+from MedCLIPSAMLib.engine.machine.precision import DTYPES, computing_in, pick_precision
 from MedCLIPSAMLib.engine.saliency import TextQuery
 from MedCLIPSAMLib.engine.saliency.m2ib import M2IB
 

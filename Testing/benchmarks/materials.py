@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from MedCLIPSAMLib.engine.cache import TensorCache, Tensors
 from MedCLIPSAMLib.engine.clip.dual import DualEncoder
 from MedCLIPSAMLib.engine.clip.registry import load_clip
-from MedCLIPSAMLib.engine.presence import NEUTRAL_TEXTS
+from MedCLIPSAMLib.engine.files.weights import read_state_dict
+from MedCLIPSAMLib.engine.machine.cache import TensorCache, Tensors
+from MedCLIPSAMLib.engine.presence.presence import NEUTRAL_TEXTS
 from MedCLIPSAMLib.engine.sam import lite_medsam
 from MedCLIPSAMLib.engine.sam.box_trained import BoxTrainedNetwork
 from MedCLIPSAMLib.engine.volume import SliceStack, Volume
-from MedCLIPSAMLib.engine.weights import read_state_dict
 from quickstart.report import Case, abdomen, head
 from Testing.engine.biomedclip import BIOMEDCLIP, random_state, write_hub
 

@@ -8,11 +8,11 @@ import threading
 
 import psutil
 
-from MedCLIPSAMLib.engine.allocation import keep_freed_memory
 from MedCLIPSAMLib.engine.clip.registry import load_clip
-from MedCLIPSAMLib.engine.prompt import Prompt
+from MedCLIPSAMLib.engine.machine.allocation import keep_freed_memory
+from MedCLIPSAMLib.engine.prompt.prompt import Prompt
 from MedCLIPSAMLib.engine.sam.registry import load_segmenter
-from MedCLIPSAMLib.engine.session import Session
+from MedCLIPSAMLib.engine.session.session import Session
 
 from .materials import large_volume
 

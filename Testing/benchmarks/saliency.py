@@ -14,16 +14,16 @@ from rich.table import Table
 
 from MedCLIPSAMLib.engine.clip.dual import DualEncoder
 from MedCLIPSAMLib.engine.clip.registry import load_clip
-from MedCLIPSAMLib.engine.continuity import box_iou
 from MedCLIPSAMLib.engine.localize import binarizer, bounding_boxes, keep_largest
-from MedCLIPSAMLib.engine.precision import computing_in, pick_precision
-from MedCLIPSAMLib.engine.prompt import Prompt
+from MedCLIPSAMLib.engine.localize.continuity import box_iou
+from MedCLIPSAMLib.engine.machine.precision import computing_in, pick_precision
+from MedCLIPSAMLib.engine.prompt.prompt import Prompt
 from MedCLIPSAMLib.engine.published import PUBLISHED
 from MedCLIPSAMLib.engine.saliency import SaliencyMethod, TextQuery, normalise, saliency_method
 from MedCLIPSAMLib.engine.saliency.m2ib import M2IB, QUICK, as_far
 from MedCLIPSAMLib.engine.sam.registry import load_segmenter
-from MedCLIPSAMLib.engine.session import Session
-from MedCLIPSAMLib.engine.settings import Settings
+from MedCLIPSAMLib.engine.session.session import Session
+from MedCLIPSAMLib.engine.session.settings import Settings
 from quickstart.report import dice
 
 from .figures import Figure, at_least, at_most

@@ -11,7 +11,7 @@ import torch
 
 from MedCLIPSAMLib.engine.clip.dual import DualEncoder
 from MedCLIPSAMLib.engine.clip.registry import load_clip
-from MedCLIPSAMLib.engine.presence import NEUTRAL_TEXTS
+from MedCLIPSAMLib.engine.presence.presence import NEUTRAL_TEXTS
 from MedCLIPSAMLib.engine.published import PUBLISHED
 from MedCLIPSAMLib.engine.saliency import TextQuery, normalise
 from MedCLIPSAMLib.engine.saliency.m2ib import M2IB

@@ -198,9 +198,9 @@ class TestEvaluate:
 
 def test_two_segments_of_one_name(refused, tmp_path, volume):
     """3D Slicer allows it; only one of them would be judged."""
-    from MedCLIPSAMLib.scene.files import save
+    from MedCLIPSAMLib.scene.files.saving import save
     from MedCLIPSAMLib.scene.host import start
-    from MedCLIPSAMLib.scene.segments import create_segmentation, write_segment
+    from MedCLIPSAMLib.scene.segmentation.segments import create_segmentation, write_segment
     from MedCLIPSAMLib.scene.volumes import read_volume, volume_from_node
 
     start()

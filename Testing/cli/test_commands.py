@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from MedCLIPSAMLib import __version__, cli
-from MedCLIPSAMLib.cli import demo
+from MedCLIPSAMLib.cli.commands import demo
 from MedCLIPSAMLib.engine.models.catalogue import catalogue
 from MedCLIPSAMLib.engine.sam import registry as segmenters
 from MedCLIPSAMLib.engine.sam.registry import load_segmenter

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from MedCLIPSAMLib.engine.prompt import Prompt
-from MedCLIPSAMLib.engine.session import Session
-from MedCLIPSAMLib.engine.settings import Settings
+from MedCLIPSAMLib.engine.prompt.prompt import Prompt
+from MedCLIPSAMLib.engine.session.session import Session
+from MedCLIPSAMLib.engine.session.settings import Settings
 from MedCLIPSAMLib.engine.volume import Volume, Window
 
 from .fakes import GreyClip, GreySegmenter

@@ -48,7 +48,7 @@ class Desk:
 
     def look_at(self, index: int) -> None:
         from MedCLIPSAMLib.engine.volume import SliceStack
-        from MedCLIPSAMLib.scene.slice_views import jump_to_slice
+        from MedCLIPSAMLib.scene.views.slice_views import jump_to_slice
         from MedCLIPSAMLib.scene.volumes import volume_from_node
 
         jump_to_slice(SliceStack(volume_from_node(self.volume)), self.volume, index)
@@ -79,7 +79,7 @@ class Desk:
 
     def voxels(self, row: int) -> np.ndarray:
         """(K, J, I) bool of the segment that has the name of a row."""
-        from MedCLIPSAMLib.scene.segments import read_segment
+        from MedCLIPSAMLib.scene.segmentation.segments import read_segment
 
         segmentation = self.parameters.segmentation.GetSegmentation()
         segment_id = segmentation.GetSegmentIdBySegmentName(self.ui.promptTable.item(row, NAME).text())

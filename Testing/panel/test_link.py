@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from MedCLIPSAMLib.engine.evidence import SegmentEvidence, SliceEvidence
-from MedCLIPSAMLib.engine.prompt import Prompt
-from MedCLIPSAMLib.engine.settings import Settings
+from MedCLIPSAMLib.engine.prompt.prompt import Prompt
+from MedCLIPSAMLib.engine.session.evidence import SegmentEvidence, SliceEvidence
+from MedCLIPSAMLib.engine.session.settings import Settings
 from MedCLIPSAMLib.engine.volume import Volume
 from MedCLIPSAMLib.engine.worker.messages import Drawn, Failure, Open, Opened, Preview, Segment
 

@@ -150,7 +150,7 @@ def test_a_table_of_fifty_rows(desk):
 def test_prompts_come_from_the_library_and_from_files(desk, tmp_path, monkeypatch):
     import qt  # pyright: ignore[reportMissingImports]
 
-    from MedCLIPSAMLib.engine.prompt import PromptSet
+    from MedCLIPSAMLib.engine.prompt.prompt import PromptSet
 
     def chosen(menu: Any, *titles: str) -> Any:
         for title in titles:

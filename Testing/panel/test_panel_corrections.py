@@ -11,7 +11,7 @@ from .desk import NAME, TEXT
 
 def slices(desk: Any, name: str) -> list[int]:
     """Numbers of voxels on each slice of the segment that is called ``name``."""
-    from MedCLIPSAMLib.scene.segments import read_segment
+    from MedCLIPSAMLib.scene.segmentation.segments import read_segment
 
     segmentation = desk.parameters.segmentation.GetSegmentation()
     segment_id = segmentation.GetSegmentIdBySegmentName(name)
@@ -114,7 +114,7 @@ def test_accepted_slices_are_those_of_the_segment(desk):
 
 
 def desk_report(desk: Any) -> str:
-    from MedCLIPSAMLib.scene.report import report_of
+    from MedCLIPSAMLib.scene.segmentation.report import report_of
 
     return report_of(desk.parameters.segmentation)
 

@@ -66,7 +66,7 @@ def test_a_model_that_is_missing_is_told_when_it_is_needed(desk):
 
 
 def test_a_download_is_told_and_stopped(desk, monkeypatch):
-    from MedCLIPSAMLib.engine.evidence import Progress
+    from MedCLIPSAMLib.engine.session.evidence import Progress
     from MedCLIPSAMLib.engine.worker.messages import Download, Failure, Stored
 
     row = desk.panel._models["clip"]

@@ -107,7 +107,7 @@ def test_a_saved_scene_goes_on_in_another_process(desk, tmp_path):
 def test_a_sequence_is_segmented_on_its_frame_and_says_so(desk):
     import slicer
 
-    from MedCLIPSAMLib.scene.provenance import read_provenance
+    from MedCLIPSAMLib.scene.segmentation.provenance import read_provenance
 
     logic = slicer.vtkSlicerSequencesLogic()
     logic.SetMRMLScene(slicer.mrmlScene)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from MedCLIPSAMLib.engine.errors import InputError
-from MedCLIPSAMLib.engine.prompt import Point, Prompt
+from MedCLIPSAMLib.engine.prompt.prompt import Point, Prompt
 from MedCLIPSAMLib.panel.rows import Outcome, Row, Rows
 
 FULL = Row(

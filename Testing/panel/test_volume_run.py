@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from MedCLIPSAMLib.engine.evidence import Progress, SegmentEvidence
-from MedCLIPSAMLib.engine.prompt import Prompt
-from MedCLIPSAMLib.engine.session import Session
-from MedCLIPSAMLib.engine.settings import Settings
+from MedCLIPSAMLib.engine.prompt.prompt import Prompt
+from MedCLIPSAMLib.engine.session.evidence import Progress, SegmentEvidence
+from MedCLIPSAMLib.engine.session.session import Session
+from MedCLIPSAMLib.engine.session.settings import Settings
 from MedCLIPSAMLib.engine.volume import Window
 from MedCLIPSAMLib.engine.worker.messages import Drawn, Failure
 
@@ -45,8 +45,8 @@ class Stage:
         import slicer
 
         from MedCLIPSAMLib.panel.volume_run import Job, Listener, VolumeRun
-        from MedCLIPSAMLib.scene.results import Chain, Target
-        from MedCLIPSAMLib.scene.segments import create_segmentation
+        from MedCLIPSAMLib.scene.segmentation.results import Chain, Target
+        from MedCLIPSAMLib.scene.segmentation.segments import create_segmentation
         from MedCLIPSAMLib.scene.volumes import volume_from_node
 
         array = np.zeros((12, 64, 64), np.int16)
@@ -78,7 +78,7 @@ class Stage:
         return self.session.segment(Prompt(f"{text} bar", (text,)))
 
     def voxels(self, segment_id: str) -> np.ndarray:
-        from MedCLIPSAMLib.scene.segments import read_segment
+        from MedCLIPSAMLib.scene.segmentation.segments import read_segment
 
         return read_segment(self.segmentation_node, self.node, segment_id)
 

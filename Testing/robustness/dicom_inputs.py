@@ -18,7 +18,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from ..scene.dicom_files import write_series
+from ..scene.dicom.dicom_files import write_series
 from .inputs import AFFINE, Given, body, given
 
 

@@ -65,10 +65,10 @@ def main() -> None:
 
 def _patch(wanted: str, fault: str) -> None:
     from MedCLIPSAMLib.cli import progress
-    from MedCLIPSAMLib.engine import run
     from MedCLIPSAMLib.engine.clip import registry as clips
     from MedCLIPSAMLib.engine.sam import registry as segmenters
-    from MedCLIPSAMLib.scene import files
+    from MedCLIPSAMLib.engine.session import run
+    from MedCLIPSAMLib.scene.files import saving as files
 
     from ..engine.fakes import GreyClip, GreySegmenter
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import SimpleITK as sitk
 
-from MedCLIPSAMLib.scene import files as scene_files
-from MedCLIPSAMLib.scene.provenance import Provenance
+from MedCLIPSAMLib.scene.files import saving as scene_files
+from MedCLIPSAMLib.scene.segmentation.provenance import Provenance
 
 from .inputs import body, image
 from .matrix import MATRIX

@@ -15,13 +15,13 @@ import slicer
 
 from MedCLIPSAMLib.engine.clip import registry as clips
 from MedCLIPSAMLib.engine.errors import InputError
-from MedCLIPSAMLib.engine.prompt import PromptSet
+from MedCLIPSAMLib.engine.prompt.prompt import PromptSet
 from MedCLIPSAMLib.engine.sam import registry as segmenters
-from MedCLIPSAMLib.engine.session import Session
-from MedCLIPSAMLib.engine.settings import Settings
+from MedCLIPSAMLib.engine.session.session import Session
+from MedCLIPSAMLib.engine.session.settings import Settings
 from MedCLIPSAMLib.engine.volume import Volume, Window
 from MedCLIPSAMLib.scene.run import run
-from MedCLIPSAMLib.scene.segments import create_segmentation, read_segment
+from MedCLIPSAMLib.scene.segmentation.segments import create_segmentation, read_segment
 from MedCLIPSAMLib.scene.volumes import node_from_volume, read_volume, volume_from_node
 
 from ..engine.bars import BRIGHT, dice, session

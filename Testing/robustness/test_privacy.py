@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from MedCLIPSAMLib.engine.prompt import Prompt
-from MedCLIPSAMLib.engine.settings import Settings
+from MedCLIPSAMLib.engine.prompt.prompt import Prompt
+from MedCLIPSAMLib.engine.session.settings import Settings
 from MedCLIPSAMLib.engine.volume import Window
 from MedCLIPSAMLib.engine.worker.messages import Failure, Open, Preview
 from MedCLIPSAMLib.engine.worker.process import EngineProcess

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from MedCLIPSAMLib.engine.clip.registry import load_clip
-from MedCLIPSAMLib.engine.prompt import Prompt
+from MedCLIPSAMLib.engine.prompt.prompt import Prompt
 from MedCLIPSAMLib.engine.sam.registry import load_segmenter
-from MedCLIPSAMLib.engine.session import Session
+from MedCLIPSAMLib.engine.session.session import Session
 from MedCLIPSAMLib.engine.volume import Volume
 
 from ..engine.bars import BRIGHT, session, two_bars

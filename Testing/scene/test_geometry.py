@@ -12,8 +12,8 @@ import SimpleITK as sitk
 import slicer
 
 from MedCLIPSAMLib.engine.errors import InputError
-from MedCLIPSAMLib.scene.files import save
-from MedCLIPSAMLib.scene.segments import create_segmentation, read_segment, write_segment
+from MedCLIPSAMLib.scene.files.saving import save
+from MedCLIPSAMLib.scene.segmentation.segments import create_segmentation, read_segment, write_segment
 from MedCLIPSAMLib.scene.volumes import read_volume, volume_from_node
 
 from . import grids

@@ -19,8 +19,8 @@ import slicer
 from PIL import Image
 
 from MedCLIPSAMLib.engine.errors import InputError
-from MedCLIPSAMLib.engine.prompt import Prompt, PromptSet
-from MedCLIPSAMLib.scene.segments import create_segmentation
+from MedCLIPSAMLib.engine.prompt.prompt import Prompt, PromptSet
+from MedCLIPSAMLib.scene.segmentation.segments import create_segmentation
 
 from ..engine.fakes import GreyClip, GreySegmenter
 from . import grids

@@ -13,11 +13,11 @@ import pytest
 import slicer
 
 from MedCLIPSAMLib.engine.errors import InputError
-from MedCLIPSAMLib.scene.files import check_output
+from MedCLIPSAMLib.scene.files.saving import check_output
 from MedCLIPSAMLib.scene.volumes import read_volume
 
 from . import grids
-from .dicom_files import write_series
+from .dicom.dicom_files import write_series
 
 TOLD = r"sch\\xe4del[^ ]* has letters in its name that are not written in UTF-8; rename it\.$"
 

@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import slicer
 
-from MedCLIPSAMLib.engine.resources import resource
+from MedCLIPSAMLib.engine.files.resources import resource
 from MedCLIPSAMLib.scene import packages
 from MedCLIPSAMLib.scene.packages import install_packages, missing_packages, outdated_packages
 

@@ -11,15 +11,21 @@ import pytest
 import slicer
 
 from MedCLIPSAMLib.engine.errors import Cancelled, InputError
-from MedCLIPSAMLib.engine.evidence import SegmentEvidence
-from MedCLIPSAMLib.engine.prompt import Prompt, PromptSet
-from MedCLIPSAMLib.engine.session import Session
-from MedCLIPSAMLib.engine.settings import Settings
+from MedCLIPSAMLib.engine.prompt.prompt import Prompt, PromptSet
+from MedCLIPSAMLib.engine.session.evidence import SegmentEvidence
+from MedCLIPSAMLib.engine.session.session import Session
+from MedCLIPSAMLib.engine.session.settings import Settings
 from MedCLIPSAMLib.engine.volume import Volume, Window
-from MedCLIPSAMLib.scene.files import save
-from MedCLIPSAMLib.scene.provenance import ModelUse, read_provenance
+from MedCLIPSAMLib.scene.files.saving import save
 from MedCLIPSAMLib.scene.run import RunProgress, run
-from MedCLIPSAMLib.scene.segments import belongs_to, create_segmentation, find_segment, read_segment, write_segment
+from MedCLIPSAMLib.scene.segmentation.provenance import ModelUse, read_provenance
+from MedCLIPSAMLib.scene.segmentation.segments import (
+    belongs_to,
+    create_segmentation,
+    find_segment,
+    read_segment,
+    write_segment,
+)
 from MedCLIPSAMLib.scene.volumes import node_from_volume, volume_from_node
 
 from ..engine.fakes import BlindClip, GreyClip, GreySegmenter

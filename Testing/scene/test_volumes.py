@@ -24,7 +24,7 @@ from MedCLIPSAMLib.scene import volumes
 from MedCLIPSAMLib.scene.volumes import node_from_volume, read_volume, volume_from_node
 
 from . import grids
-from .dicom_files import write_series
+from .dicom.dicom_files import write_series
 
 RIGHT_HANDED = [kind for kind in grids.GRIDS if kind not in grids.LEFT_HANDED]
 

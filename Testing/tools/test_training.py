@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from torch.nn import functional as F
 
 from MedCLIPSAMLib.engine.clip.quickstart_net import QuickStartConfig, QuickStartNet
-from MedCLIPSAMLib.engine.resources import resource
+from MedCLIPSAMLib.engine.files.resources import resource
 from quickstart.augment import add_effusion, draw, move_aorta
 from quickstart.descriptions import DOES, describe, describe_elsewhere
 from quickstart.findings import HELD_OUT as HELD_OUT_FINDINGS

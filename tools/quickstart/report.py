@@ -23,11 +23,11 @@ from sklearn.metrics import roc_auc_score
 
 from MedCLIPSAMLib.engine.clip.base import ImageTextModel
 from MedCLIPSAMLib.engine.clip.quickstart import QuickStart, load_quickstart
-from MedCLIPSAMLib.engine.prompt import Prompt
+from MedCLIPSAMLib.engine.prompt.prompt import Prompt
 from MedCLIPSAMLib.engine.sam.base import PromptableSegmenter
 from MedCLIPSAMLib.engine.sam.registry import load_segmenter
-from MedCLIPSAMLib.engine.session import Session
-from MedCLIPSAMLib.engine.settings import Settings
+from MedCLIPSAMLib.engine.session.session import Session
+from MedCLIPSAMLib.engine.session.settings import Settings
 from MedCLIPSAMLib.engine.volume import Modality, Volume, Window
 
 from .findings import HELD_OUT as FINDINGS

@@ -9,12 +9,12 @@ import typer
 
 from .. import __version__
 from ..engine.errors import Cancelled, MedCLIPSAMError
+from .commands.demo import demo
+from .commands.evaluate import evaluate
+from .commands.models import models
+from .commands.preview import preview
+from .commands.segment import segment
 from .console import complain, stderr
-from .demo import demo
-from .evaluate import evaluate
-from .models import models
-from .preview import preview
-from .segment import segment
 
 DONE, FAILED, INTERRUPTED = 0, 2, 130
 

@@ -14,9 +14,9 @@ from .progress import Bars, Stopwatch
 from .request import check_fit
 
 if TYPE_CHECKING:
-    from ..engine.prompt import PromptSet
-    from ..engine.session import Session
-    from ..engine.settings import Settings
+    from ..engine.prompt.prompt import PromptSet
+    from ..engine.session.session import Session
+    from ..engine.session.settings import Settings
     from ..engine.volume import Modality, Volume
     from ..scene.run import Result
 
@@ -69,7 +69,7 @@ def open_session(source: Source, clip: str, sam: str, device: str, settings: Set
     with watch.stage("loading models", "Loading models"):
         from ..engine.clip.registry import load_clip
         from ..engine.sam.registry import load_segmenter
-        from ..engine.session import Session
+        from ..engine.session.session import Session
 
         image_text = load_clip(clip, device)
         check_fit(settings, image_text)
@@ -92,9 +92,9 @@ def run_prompts(
         Cancelled: Ctrl-C was pressed.
         Exception: what the first prompt failed by; what a later one fails by is part of the outcome.
     """
-    from ..engine.prompt import PromptSet
+    from ..engine.prompt.prompt import PromptSet
     from ..scene.run import run
-    from ..scene.segments import create_segmentation
+    from ..scene.segmentation.segments import create_segmentation
 
     node = create_segmentation(source.node)
     results: list[Result] = []

@@ -14,8 +14,8 @@ from ..engine.presence import HIGH, LOW
 from .pictures import SlicePicture, draw_overview, draw_scores
 
 if TYPE_CHECKING:
-    from ..engine.evidence import SliceSummary
-    from ..engine.session import Session
+    from ..engine.session.evidence import SliceSummary
+    from ..engine.session.session import Session
     from ..scene.run import Result
     from .chain import Source
 
@@ -26,7 +26,7 @@ def write_evidence(
     session: Session, source: Source, segmentation_node: Any, results: Sequence[Result], folder: Path
 ) -> None:
     """Write `scores.csv`, and for each prompt the pictures `NN-NAME-scores.png` and `NN-NAME-slices.png`."""
-    from ..scene.segments import read_segment
+    from ..scene.segmentation.segments import read_segment
 
     _write_scores(results, folder / "scores.csv")
     for number, result in enumerate(results, start=1):

@@ -10,9 +10,9 @@ from pathlib import Path
 from filelock import FileLock
 
 from ..engine.errors import InputError
-from ..engine.locking import held, take_abandoned
-from ..engine.temporary import temporary_folder
-from ..scene.replacing import move_into_place
+from ..engine.machine.locking import held, take_abandoned
+from ..engine.machine.temporary import temporary_folder
+from ..scene.files.replacing import move_into_place
 
 _LOCK = ".medclipsam-{}.lock"
 

@@ -12,11 +12,11 @@ import slicer
 
 from ..engine.errors import InputError
 from ..engine.evaluate import label_names
-from ..scene.contents import check_contents
-from ..scene.files import output_files
+from ..scene.files.contents import check_contents
+from ..scene.files.nrrd import stored_voxels
+from ..scene.files.saving import output_files
 from ..scene.host import quiet
-from ..scene.nrrd import stored_voxels
-from ..scene.segments import create_segmentation, read_segment, write_segment
+from ..scene.segmentation.segments import create_segmentation, read_segment, write_segment
 from ..scene.volumes import read_volume, volume_from_node
 
 _FARTHEST = 1_000_000  # voxels from the first one of an image

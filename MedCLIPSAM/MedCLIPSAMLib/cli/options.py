@@ -14,8 +14,8 @@ import typer
 from .request import read_modality, read_prompts, read_settings
 
 if TYPE_CHECKING:
-    from ..engine.prompt import PromptSet
-    from ..engine.settings import Settings
+    from ..engine.prompt.prompt import PromptSet
+    from ..engine.session.settings import Settings
     from ..engine.volume import Modality
 
 _WHAT, _WHERE, _MODELS, _CHAIN = "What to look for", "Where to look", "Models", "The chain"

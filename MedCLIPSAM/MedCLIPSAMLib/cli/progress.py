@@ -15,7 +15,7 @@ from rich.table import Column
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from ..engine.evidence import Progress
+    from ..engine.session.evidence import Progress
 
 
 class Stopwatch:

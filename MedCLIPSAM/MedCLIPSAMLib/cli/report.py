@@ -15,7 +15,7 @@ from rich.text import Text
 from .. import __version__
 
 if TYPE_CHECKING:
-    from ..engine.session import Session
+    from ..engine.session.session import Session
     from ..scene.run import Result
 
 

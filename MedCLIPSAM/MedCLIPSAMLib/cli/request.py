@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..engine.errors import InputError
-from ..engine.prompt import Point, Prompt, PromptSet
+from ..engine.prompt.prompt import Point, Prompt, PromptSet
 
 if TYPE_CHECKING:
     from ..engine.clip.base import ImageTextModel
-    from ..engine.settings import Settings
+    from ..engine.session.settings import Settings
     from ..engine.volume import Modality, SliceStack, Window
 
 _OPTIONS_OF = {"m2ib": ("layer", "beta", "steps", "seed"), "gradient": ("layer", "seed")}
@@ -61,10 +61,10 @@ def read_settings(*, axis: str, window: str | None, **choices: Any) -> Settings:
         InputError: a name is unknown, a value out of range, or two options contradict each other.
     """
     from ..engine.localize import BINARIZERS
-    from ..engine.precision import PRECISIONS
+    from ..engine.machine.precision import PRECISIONS
     from ..engine.saliency import SALIENCY
     from ..engine.sam.voting import VOTING
-    from ..engine.settings import Settings
+    from ..engine.session.settings import Settings
     from ..engine.volume import AXES
 
     given = {name: value for name, value in choices.items() if value is not None}

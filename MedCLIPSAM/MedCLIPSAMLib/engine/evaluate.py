@@ -16,7 +16,7 @@ from surface_distance import (
 )
 
 from .errors import InputError
-from .prompt import checked_text
+from .prompt.prompt import checked_text
 
 TOLERANCE_MM = 2.0
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..engine.errors import InputError
-from ..engine.prompt import Point, Prompt
-from ..engine.region import Region
+from ..engine.prompt.prompt import Point, Prompt
 from ..engine.volume import SliceStack
+from ..engine.volume.region import Region
 from ..scene.geometry import to_world
 from ..scene.region import region_of
-from ..scene.results import Target
-from ..scene.segments import check_target, segmentation_for
-from ..scene.slice_views import shown_slice
+from ..scene.segmentation.results import Target
+from ..scene.segmentation.segments import check_target, segmentation_for
+from ..scene.views.slice_views import shown_slice
 from ..scene.volumes import volume_from_node
 from .prompt_table import colour_of
 from .rows import Row

@@ -6,7 +6,7 @@ from typing import Any
 
 import qt  # pyright: ignore[reportMissingImports]
 
-from ..engine.resources import resource
+from ..engine.files.resources import resource
 
 _ICONS = {
     "addButton": "Add",

@@ -7,7 +7,8 @@ from typing import Any
 
 import qt  # pyright: ignore[reportMissingImports]
 
-from ..engine.evidence import HIGH, SliceSummary
+from ..engine.presence import HIGH
+from ..engine.session.evidence import SliceSummary
 
 _HEIGHT, _MARGIN = 64, 2
 

@@ -11,12 +11,12 @@ import qt  # pyright: ignore[reportMissingImports]
 from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 
 from ..engine.errors import InputError
-from ..engine.library import STYLES, LibraryEntry, read_library
-from ..engine.prompt import PromptSet
-from ..scene.dicom_seg import can_export_dicom_seg, export_dicom_seg
-from ..scene.files import SUFFIXES, save
-from ..scene.replacing import write_text
-from ..scene.report import report_of
+from ..engine.prompt.library import STYLES, LibraryEntry, read_library
+from ..engine.prompt.prompt import PromptSet
+from ..scene.dicom.seg import can_export_dicom_seg, export_dicom_seg
+from ..scene.files.replacing import write_text
+from ..scene.files.saving import SUFFIXES, save
+from ..scene.segmentation.report import report_of
 from .prompt_table import PromptTable
 from .rows import Row
 

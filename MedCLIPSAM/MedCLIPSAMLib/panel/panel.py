@@ -9,10 +9,10 @@ from typing import Any
 from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 
 from ..engine.errors import MedCLIPSAMError
-from ..engine.evidence import SegmentEvidence
+from ..engine.session.evidence import SegmentEvidence
 from ..scene.run import RunProgress
-from ..scene.segments import colour_segment
-from ..scene.slice_views import jump_to_slice
+from ..scene.segmentation.segments import colour_segment
+from ..scene.views.slice_views import jump_to_slice
 from .asking import Asking
 from .buttons import add_icons, add_shortcuts
 from .choices import Choices

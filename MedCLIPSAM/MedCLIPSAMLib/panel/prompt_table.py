@@ -9,8 +9,8 @@ import qt  # pyright: ignore[reportMissingImports]
 from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 
 from ..engine.localize import BINARIZERS
-from ..engine.prompt import VISUAL_PROMPTS
-from ..scene.terminology import find_term
+from ..engine.prompt.prompt import VISUAL_PROMPTS
+from ..scene.segmentation.terminology import find_term
 from .rows import Colour, Outcome, Row, Rows
 
 _ON, _COLOUR, _TEXT, _NAME, _STATE = range(5)

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 from uuid import uuid4
 
-from ..engine.document import checked_list, checked_type
 from ..engine.errors import InputError, MedCLIPSAMError
-from ..engine.prompt import Point, Prompt, PromptSet
+from ..engine.files.document import checked_list, checked_type
+from ..engine.prompt.prompt import Point, Prompt, PromptSet
 
 Colour = tuple[float, float, float]
 _VERSION = 1

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 
 from ..engine.errors import InputError
-from ..engine.evidence import SliceEvidence
-from ..engine.prompt import Point
-from ..scene.slice_views import SliceObservation, shown_slice
+from ..engine.prompt.prompt import Point
+from ..engine.session.evidence import SliceEvidence
+from ..scene.views.slice_views import SliceObservation, shown_slice
 from .rows import Row
 from .slice_preview import Look, Shown, SlicePreview
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.evidence import SliceEvidence
-from ..engine.prompt import Point, Prompt
-from ..engine.region import Region
+from ..engine.prompt.prompt import Point, Prompt
+from ..engine.session.evidence import SliceEvidence
 from ..engine.volume import SliceStack
+from ..engine.volume.region import Region
 from ..engine.worker.messages import Answer, Edit, Failure, Preview, Request
-from ..scene.boxes import BoxHandles
-from ..scene.heat_map import HeatMap
-from ..scene.live_mask import LiveMask
-from ..scene.points import PointMarks
-from ..scene.results import Chain
+from ..scene.segmentation.results import Chain
+from ..scene.views.boxes import BoxHandles
+from ..scene.views.heat_map import HeatMap
+from ..scene.views.live_mask import LiveMask
+from ..scene.views.points import PointMarks
 from .link import EngineLink
 from .volume_choice import VolumeChoice
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..engine.errors import InputError
-from ..engine.settings import Settings
+from ..engine.session.settings import Settings
 from ..engine.volume import WINDOWS, SliceStack, Volume, Window
 from ..engine.worker.messages import Answer, Failure, Open, Opened
-from ..scene.provenance import ModelUse
-from ..scene.results import Chain
+from ..scene.segmentation.provenance import ModelUse
+from ..scene.segmentation.results import Chain
 from ..scene.sequences import frame_of
 from ..scene.volumes import volume_from_node
 from .link import EngineLink

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..engine.errors import MedCLIPSAMError
-from ..engine.evidence import Progress, SegmentEvidence
-from ..engine.prompt import Prompt
-from ..engine.region import Region
+from ..engine.prompt.prompt import Prompt
+from ..engine.session.evidence import Progress, SegmentEvidence
+from ..engine.volume.region import Region
 from ..engine.worker.messages import Answer, Drawn, Failure, Segment
-from ..scene.live_mask import LiveMask
-from ..scene.results import Chain, Target
 from ..scene.run import RunProgress
+from ..scene.segmentation.results import Chain, Target
+from ..scene.views.live_mask import LiveMask
 from .link import EngineLink
 
 _LATER = 0.2  # of the time of the first prompt, whose embeddings of the slices the later ones use again

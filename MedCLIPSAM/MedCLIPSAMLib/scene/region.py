@@ -9,7 +9,7 @@ import slicer
 import vtk
 
 from ..engine.errors import InputError
-from ..engine.region import Region
+from ..engine.volume.region import Region
 
 
 def region_of(roi_node: Any) -> Region:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..engine.errors import InputError
-from ..engine.evidence import Progress, SliceSummary
-from ..engine.prompt import Prompt, PromptSet
-from .results import Chain, Target
-from .segments import check_target
+from ..engine.prompt.prompt import Prompt, PromptSet
+from ..engine.session.evidence import Progress, SliceSummary
+from .segmentation.results import Chain, Target
+from .segmentation.segments import check_target
 
 if TYPE_CHECKING:
-    from ..engine.session import Session
+    from ..engine.session.session import Session
 
 _STAGES = {"presence": (0.0, 0.1), "saliency": (0.1, 0.5), "mask": (0.5, 1.0)}  # start and end of each, roughly
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import slicer
 
-from ..engine.resources import resource
+from ..engine.files.resources import resource
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from vtkmodules.util import numpy_support
 
 from ..engine.errors import InputError
 from ..engine.volume import MODALITIES, Modality, Volume, guess_modality
-from . import metaimage, nifti, nrrd
-from .contents import check_contents
-from .dicom import find_series
+from .dicom.series import find_series
+from .files import metaimage, nifti, nrrd
+from .files.contents import check_contents
 from .geometry import ijk_to_ras, ijk_to_world
 from .host import quiet
 from .names import check_name

@@ -16,9 +16,9 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from ..checksum import sha256
 from ..errors import ModelError
-from ..weights import read_state_dict
+from ..files.checksum import sha256
+from ..files.weights import read_state_dict
 from .bert import BertSize, BertTower, FolderTokenizer
 from .dual import DualEncoder
 from .folder import (

@@ -13,11 +13,11 @@ from open_clip.timm_model import TimmModel
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
-from ..checksum import sha256
-from ..device import ran_out
 from ..errors import ModelError
+from ..files.checksum import sha256
+from ..files.weights import read_state_dict
+from ..machine.device import ran_out
 from ..models.catalogue import entries
-from ..weights import read_state_dict
 from .dual import DualEncoder, VisionTower
 from .folder import OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, find_weights, read_config
 from .timm_tower import TimmTower

@@ -12,11 +12,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..checksum import sha256
-from ..device import ran_out
 from ..errors import InputError, ModelError
-from ..resources import resource
-from ..weights import read_state_dict
+from ..files.checksum import sha256
+from ..files.resources import resource
+from ..files.weights import read_state_dict
+from ..machine.device import ran_out
 from .base import ImageTextModel, Recommendation
 from .quickstart_net import QuickStartConfig, QuickStartNet
 from .vocabulary import Vocabulary

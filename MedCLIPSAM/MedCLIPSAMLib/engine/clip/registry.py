@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from ..device import load_where_it_fits, pick_device
 from ..errors import ModelError
+from ..machine.device import load_where_it_fits, pick_device
 from ..models.catalogue import catalogue
 from ..models.store import Store
 from .base import ImageTextModel

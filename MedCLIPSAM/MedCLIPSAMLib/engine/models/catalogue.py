@@ -9,7 +9,7 @@ from functools import cache
 from typing import Literal
 
 from ..errors import ModelError
-from ..resources import resource
+from ..files.resources import resource
 
 Role = Literal["clip", "segmenter"]
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ..clip.folder import HUGGING_FACE_CONFIG, HUGGING_FACE_WEIGHTS, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS
 from ..errors import ModelError
-from ..locking import held
-from ..temporary import temporary_folder
-from ..weights import read_state_dict
+from ..files.weights import read_state_dict
+from ..machine.locking import held
+from ..machine.temporary import temporary_folder
 from .catalogue import Entry, find_entry
 from .recognise import check_numbers, in_hub_layout, model_of, models_of
 from .store import Store

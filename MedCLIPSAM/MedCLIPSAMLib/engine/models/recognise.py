@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..checksum import sha256
 from ..errors import ModelError
+from ..files.checksum import sha256
 from .catalogue import find_entry
 
 _POSITION, _HUB_POSITION = "image_encoder.pos_embed", "vision_encoder.pos_embed"  # of SAM, in its two layouts

@@ -12,9 +12,9 @@ from typing import Literal
 
 from filelock import FileLock
 
-from ..checksum import sha256
 from ..errors import ModelError
-from ..locking import held
+from ..files.checksum import sha256
+from ..machine.locking import held
 from .catalogue import Entry, catalogue, find_entry, find_storable
 from .location import folders_of_store
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..device import free_unused, within_memory
 from ..errors import DeviceError, InputError
+from ..machine.device import free_unused, within_memory
 from .base import ImageEmbeddings, MaskBatch, PromptableSegmenter, check_prompts
 
 _PROMPTS_AT_ONCE = 16

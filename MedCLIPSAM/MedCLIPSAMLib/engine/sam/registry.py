@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from ..checksum import sha256
-from ..device import load_where_it_fits, pick_device, within_memory
 from ..errors import ModelError
+from ..files.checksum import sha256
+from ..files.weights import read_state_dict
+from ..machine.device import load_where_it_fits, pick_device, within_memory
 from ..models.recognise import model_of, segmenters_of
 from ..models.store import Store
-from ..weights import read_state_dict
 from .base import PromptableSegmenter
 
 # Name -> module of this package whose `build` makes it from weights; imported when asked for.

@@ -25,7 +25,7 @@ def main(folder: str) -> None:
     logging.basicConfig(level=logging.WARNING)
     # The window comes first, where there are no more cores than the models use.
     psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else _NICE)
-    from ..allocation import keep_freed_memory
+    from ..machine.allocation import keep_freed_memory
     from .serving import Server
 
     keep_freed_memory()

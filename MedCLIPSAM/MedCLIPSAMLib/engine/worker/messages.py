@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ..evidence import Progress, SegmentEvidence, SliceEvidence, SliceSummary
-from ..prompt import Point, Prompt
-from ..region import Region
-from ..settings import Settings
+from ..prompt.prompt import Point, Prompt
+from ..session.evidence import Progress, SegmentEvidence, SliceEvidence, SliceSummary
+from ..session.settings import Settings
 from ..volume import Frame, Modality, Volume, Window
+from ..volume.region import Region
 
 ANSWERS, ALIVE = "answers", "alive"  # files in the folder: what the engine says, and that it lives
 _LARGE = 8 << 20  # bytes of an array that is mapped instead of read

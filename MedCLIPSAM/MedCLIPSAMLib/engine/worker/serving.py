@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..clip.base import ImageTextModel
-from ..device import ran_out
 from ..errors import Cancelled, InputError, MedCLIPSAMError
-from ..evidence import Progress, SegmentEvidence
+from ..machine.device import ran_out
 from ..models.importing import import_model
 from ..models.store import Store
 from ..sam.base import PromptableSegmenter
-from ..session import Session
+from ..session.evidence import Progress, SegmentEvidence
+from ..session.session import Session
 from ..volume import Volume
 from .messages import (
     ANSWERS,

@@ -1,0 +1,87 @@
+"""`medclipsam demo`: the whole chain on a real MR that comes with a package, with pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from ..chain import open_session, read_source, run_prompts
+from ..console import stderr, stdout
+from ..files import check_folder, new_files
+from ..progress import Stopwatch
+from ..report import make_report, print_results
+from ..request import read_prompts, read_settings
+
+if TYPE_CHECKING:
+    from ...scene.run import Result
+
+_PROMPTS = ("brain", "liver")  # the second one is not there, and must be reported so
+_MILLIMETRES = 2
+_PICTURES = 8
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")] = Path("output/demo"),
+) -> None:
+    """Segment the MNI152 T1 template of nilearn by the words "brain" and, to see it refused, "liver"."""
+    prompts = read_prompts(_PROMPTS, None, None, None)
+    settings = read_settings(axis="axial", window=None)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    check_folder(out, force=True)
+
+    console, watch = stderr(), Stopwatch(stderr())
+    with new_files(out) as folder:
+        volume = folder / "mni152_t1.nii.gz"
+        with watch.stage("unpacking", "Unpacking the MNI152 template"):
+            reference = _unpack(volume)
+        source = read_source(volume, "MR", watch)
+        session = open_session(source, "quickstart", "lite-medsam", "auto", settings, watch)
+        outcome = run_prompts(session, source, prompts, range(len(session.stack)), console, watch)
+        if outcome.failure is not None:
+            raise outcome.failure
+        results, node = outcome.results, outcome.segmentation_node
+
+        from ...scene.files.saving import save
+
+        with watch.stage("saving", "Saving"):
+            save(node, source.node, folder / "mni152_t1.seg.nrrd")
+        with watch.stage("pictures", "Drawing pictures"):
+            _draw(source.node, node, results[0], folder)
+        written = [out / file.name for file in sorted(folder.iterdir())]
+
+    from ...engine.evaluate import score
+    from ...scene.segmentation.segments import read_segment
+
+    print_results(make_report(out / volume.name, session, results, written, watch.seconds), stdout())
+    mask = read_segment(node, source.node, results[0].segment_id)
+    dice = score(mask, reference, source.volume.spacing).dice
+    stdout().print(f"Dice of brain against the brain mask of nilearn: {dice:.3f}")
+
+
+def _draw(volume_node: Any, segmentation_node: Any, brain: Result, folder: Path) -> None:
+    """Slices with overlays, and the brain in 3D where it was found."""
+    from ...scene.views.render import render_3d, render_slices
+
+    numbers = [part.index for part in brain.slices if part.found] or [part.index for part in brain.slices]
+    render_slices(volume_node, segmentation_node, "axial", _spread(numbers), folder / "slices.png")
+    if brain.found:
+        render_3d(segmentation_node, folder / "view3d.png")
+
+
+def _unpack(path: Path) -> np.ndarray:
+    """Write the template to `path`; (K, J, I) bool brain mask."""
+    import nibabel
+    from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
+
+    nibabel.save(load_mni152_template(resolution=_MILLIMETRES), path)
+    mask: Any = load_mni152_brain_mask(resolution=_MILLIMETRES)
+    return np.asarray(mask.dataobj).T.astype(bool)
+
+
+def _spread(numbers: list[int]) -> list[int]:
+    """A few of `numbers`, evenly spread between, and not at, the ends."""
+    steps = np.linspace(0, len(numbers) - 1, _PICTURES + 2)[1:-1]
+    return [numbers[step] for step in np.unique(np.rint(steps).astype(int))]

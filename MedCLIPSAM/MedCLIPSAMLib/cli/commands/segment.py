@@ -1,0 +1,163 @@
+"""`medclipsam segment`: prompts on a volume become a segmentation file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from ...engine.errors import MedCLIPSAMError
+from .. import options
+from ..chain import open_session, read_source, run_prompts
+from ..console import stderr, stdout
+from ..files import check_apart, check_file, check_folder, new_file, new_files, reserved
+from ..progress import Stopwatch
+from ..request import read_range, slices_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ...engine.prompt.prompt import PromptSet
+    from ...engine.session.session import Session
+    from ...engine.session.settings import Settings
+    from ...engine.volume import Modality
+    from ...scene.run import Result
+    from ..chain import Source
+
+
+@options.with_chain_options
+def segment(
+    volume: options.VolumeArgument,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="OUT", help="File to write: .seg.nrrd, .nii.gz or .mrb."),
+    ],
+    chain: options.ChainOptions,
+    slices: Annotated[
+        str | None,
+        typer.Option(
+            "--slices",
+            metavar="A:B",
+            help="First and last slice, both included, from 0. Default: all.",
+            rich_help_panel="Where to look",
+        ),
+    ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option("--evidence", metavar="DIR", help="Folder for scores as CSV, and pictures."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="What was done and found, as JSON.")
+    ] = None,
+    force: options.ForceOption = False,
+    quiet: options.QuietOption = False,
+    json: options.JsonOption = False,
+) -> None:
+    """Segment what the prompts say.
+
+    A prompt that is not found leaves an empty segment, and is no error. What is finished is saved before pictures are
+    drawn, and where a later prompt fails.
+    """
+    asked = chain.read_prompts()
+    limits = read_range(slices)
+    console = stderr(quiet=quiet)
+    watch = Stopwatch(console)
+    with watch.stage("starting", "Starting"):
+        meaning, settings = chain.read_modality(), chain.read_settings()
+        targets = _Targets(output, evidence, report, force, json, quiet)
+        targets.check(volume)
+    with reserved(output, evidence, report):
+        _segment(volume, meaning, asked, limits, chain, settings, targets, watch, console)
+
+
+@dataclass(frozen=True)
+class _Targets:
+    """What a run writes, and where."""
+
+    output: Path
+    evidence: Path | None
+    report: Path | None
+    force: bool
+    json: bool
+    quiet: bool
+
+    def check(self, volume: Path) -> None:
+        from ...scene.files.saving import check_output, output_files
+
+        check_apart(volume, *output_files(check_output(self.output, force=self.force)), self.evidence, self.report)
+        if self.evidence is not None:
+            check_folder(self.evidence, force=self.force)
+        if self.report is not None:
+            check_file(self.report, ".json", force=self.force)
+
+
+def _segment(
+    volume: Path,
+    meaning: Modality | None,
+    asked: PromptSet,
+    limits: tuple[int, int | None],
+    chain: options.ChainOptions,
+    settings: Settings,
+    targets: _Targets,
+    watch: Stopwatch,
+    console: Console,
+) -> None:
+    source = read_source(volume, meaning, watch)
+    from ...engine.session.pointing import points_on
+    from ...engine.volume import SliceStack
+
+    stack = SliceStack(source.volume, settings.axis)
+    searched = slices_of(stack, limits)
+    for prompt in asked:
+        points_on(stack, prompt, searched)  # a bad one is told before the models are loaded
+    session = open_session(source, chain.clip, chain.sam, chain.device, settings, watch)
+    outcome = run_prompts(session, source, asked, searched, console, watch)
+    results, node = outcome.results, outcome.segmentation_node
+
+    from ...scene.files.saving import save
+    from ..report import as_json, make_report, print_results
+
+    output = targets.output
+    with watch.stage("saving", f"Saving {output.name}"):
+        written = save(node, source.node, output, force=targets.force)
+    missing = [prompt.name for prompt in asked][len(results) :]
+    with _telling_what_is_saved(f"{output} is saved" + (f" without {', '.join(missing)}" if missing else "")):
+        account = make_report(volume, session, results, written, watch.seconds)
+        if targets.report is not None:
+            with new_file(targets.report) as unfinished:
+                unfinished.write_text(as_json(account), encoding="utf-8")
+        if targets.evidence is not None:
+            with new_files(targets.evidence) as folder:
+                _write_evidence(session, source, node, results, folder, watch)
+        if targets.json:
+            print(as_json(account), end="")
+        elif not targets.quiet:
+            print_results(account | {"seconds": watch.seconds}, stdout())
+        if outcome.failure is not None:
+            raise outcome.failure
+
+
+@contextmanager
+def _telling_what_is_saved(saved: str) -> Iterator[None]:
+    """Whatever goes wrong here, the user learns of the segmentation that there is."""
+    try:
+        yield
+    except MedCLIPSAMError as error:
+        raise type(error)(f"{saved}, but: {error}") from None
+    except (Exception, KeyboardInterrupt):
+        stderr().print(Text(f"{saved}, but not all that belongs to it."), soft_wrap=True)
+        raise
+
+
+def _write_evidence(
+    session: Session, source: Source, node: Any, results: Sequence[Result], folder: Path, watch: Stopwatch
+) -> None:
+    from ..evidence import write_evidence
+
+    with watch.stage("pictures", "Drawing pictures"):
+        write_evidence(session, source, node, results, folder)

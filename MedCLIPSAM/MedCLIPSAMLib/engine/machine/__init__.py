@@ -1,0 +1,1 @@
+"""The computer: devices, number formats, memory, temporary files and locks."""

@@ -1,0 +1,67 @@
+"""Locks between programs; the system lets go of them when a program ends, however it ends."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import BaseFileLock, Timeout
+
+from ..errors import MedCLIPSAMError
+
+_SETTLED_S = 60.0  # what is younger may not have been locked yet
+
+
+def take(lock: BaseFileLock) -> None:
+    """Takes a lock, and waits for nobody.
+
+    Raises:
+        filelock.Timeout: another program holds it; it is an OSError, too.
+        OSError: its file cannot be written, or the disk has no locks.
+    """
+    try:
+        lock.acquire(timeout=0)
+    except NotImplementedError:  # how older versions of filelock say it
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), lock.lock_file) from None
+
+
+@contextmanager
+def held(lock: BaseFileLock, busy: MedCLIPSAMError) -> Iterator[None]:
+    """Holds a lock, and waits for nobody.
+
+    Args:
+        busy: raised if another program holds it.
+
+    Raises:
+        OSError: its file cannot be written, or the disk has no locks.
+    """
+    try:
+        take(lock)
+    except Timeout:
+        raise busy from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def take_abandoned(lock: BaseFileLock, made: Path) -> bool:
+    """Takes the lock of what a killed program has left.
+
+    Args:
+        made: what it left, as old as it is.
+
+    Returns:
+        False if it is in use, or may be: young, of another user, or on a disk without locks.
+    """
+    try:
+        if not Path(lock.lock_file).is_file() or time.time() - made.stat().st_mtime <= _SETTLED_S:
+            return False
+        take(lock)
+    except OSError:
+        return False
+    return True

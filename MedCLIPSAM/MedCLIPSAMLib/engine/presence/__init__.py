@@ -1,0 +1,6 @@
+"""Whether a structure is on a slice at all: scores, and what they must reach."""
+
+from __future__ import annotations
+
+HIGH = 0.5  # presence from which a slice is held to show the structure without its neighbours
+LOW = 0.3  # presence from which it is held to continue the structure of a neighbour

@@ -1,0 +1,141 @@
+"""Results of the chain, with everything that led to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..volume import Frame
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: ``done`` of ``total`` slices of ``stage`` ("presence", "saliency" or "mask").
+
+    Of bytes, where the stage is "download".
+
+    Attributes:
+        moved: a model had to go to the CPU, which is slower: its own device is full, or gone.
+    """
+
+    prompt: str
+    stage: str
+    done: int
+    total: int
+    moved: bool = False
+
+
+@dataclass(frozen=True)
+class SliceEvidence:
+    """One prompt on one slice of H x W pixels.
+
+    Attributes:
+        index: number of the slice in its stack.
+        saliency: (S, S) float32 on ``frame``, in the unit of the method.
+        frame: where on the slice the saliency is.
+        score: presence in 0..1, comparable between slices.
+        clues: evidence for it by name; see `presence.image_clues` and `presence.map_clues`.
+        found: whether the structure is held to be on this slice.
+        boxes: (B, 4) float x0, y0, x1, y1 of its edges; 0 is the left edge of the first pixel, 1 its right.
+        mask: (H, W) bool.
+        segmenter_scores: (B,) what the segmenter thinks of its mask for each box.
+        taken_for: the term of the model's vocabulary that the prompt means, "" if it is near none: the model was not
+            trained to find it. None for a model without a vocabulary.
+        saliency_method: what was used.
+        absolute: the saliency is in 0..1 and can be compared between slices.
+        edited: a person changed boxes or points.
+        seconds: time by stage.
+    """
+
+    index: int
+    saliency: np.ndarray
+    frame: Frame
+    score: float
+    clues: dict[str, float]
+    found: bool
+    boxes: np.ndarray
+    mask: np.ndarray
+    segmenter_scores: np.ndarray
+    taken_for: str | None
+    saliency_method: str
+    absolute: bool
+    edited: bool = False
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def heat_map(self) -> np.ndarray:
+        """(H, W) float32 in 0..1 on the pixels of the slice, 0 outside the frame; stretched if not ``absolute``."""
+        low, high = (0.0, 1.0) if self.absolute else (self.saliency.min(), self.saliency.max())
+        stretched = (self.saliency - low) / max(high - low, np.finfo(np.float32).tiny)
+        return np.clip(self.frame.restore(stretched, self.mask.shape), 0, 1)
+
+
+@dataclass(frozen=True)
+class SliceSummary:
+    """What remains of a slice after a run over the volume; fields as in `SliceEvidence`.
+
+    Attributes:
+        segmenter_score: mean over the boxes; None where the segmenter did not run.
+    """
+
+    index: int
+    score: float
+    clues: dict[str, float]
+    found: bool
+    boxes: np.ndarray
+    segmenter_score: float | None
+    edited: bool
+
+
+@dataclass(frozen=True)
+class SegmentEvidence:
+    """One prompt on a volume.
+
+    Attributes:
+        mask: (K, J, I) bool, in the order of the volume's array.
+        slices: one summary for each slice of the run.
+        taken_for: as in `SliceEvidence`.
+        saliency_method, localizer: what was used.
+        seconds: time by stage.
+    """
+
+    name: str
+    mask: np.ndarray
+    slices: tuple[SliceSummary, ...]
+    taken_for: str | None
+    saliency_method: str
+    localizer: str
+    seconds: dict[str, float]
+
+    @property
+    def found(self) -> bool:
+        """Whether the structure was found on any slice."""
+        return any(part.found for part in self.slices)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """JSON-ready account of the run, without the mask."""
+        return {
+            "name": self.name,
+            "taken_for": self.taken_for,
+            "found": self.found,
+            "slices_found": sum(part.found for part in self.slices),
+            "slices_searched": len(self.slices),
+            "voxels": int(np.count_nonzero(self.mask)),
+            "saliency": self.saliency_method,
+            "localize": self.localizer,
+            "seconds": {stage: round(value, 3) for stage, value in self.seconds.items()},
+            "slices": [
+                {
+                    "index": part.index,
+                    "score": round(part.score, 4),
+                    "clues": {name: round(value, 4) for name, value in part.clues.items()},
+                    "found": part.found,
+                    "boxes": np.round(part.boxes, 1).tolist(),
+                    "segmenter_score": None if part.segmenter_score is None else round(part.segmenter_score, 4),
+                    "edited": part.edited,
+                }
+                for part in self.slices
+            ],
+        }

@@ -1,0 +1,212 @@
+"""The part of a session that looks: slices to model input, text to query, saliency and clues, each kept once made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..clip.base import ImageTextModel
+from ..errors import InputError
+from ..machine.cache import TensorCache, Tensors
+from ..machine.device import Placed, halving
+from ..machine.precision import DTYPES, computing_in, pick_precision
+from ..presence.presence import NEUTRAL_TEXTS, image_clues, map_clues, unit
+from ..prompt.prompt import Prompt
+from ..published import PUBLISHED
+from ..saliency import SaliencyBatch, SaliencyMethod, TextQuery, saliency_method
+from ..saliency.m2ib import QUICK, as_far
+from ..volume import Frame, SliceStack, Window, automatic_window
+from ..volume.region import Region
+from .settings import Settings
+
+
+class Viewer:
+    """The slices of a stack as the models see them: windowed, cropped to the body, square.
+
+    Attributes:
+        frame: the square that is shown; the whole slice if ``whole``.
+        region: outside of it there is nothing to be found.
+    """
+
+    region: Region | None = None
+
+    def __init__(self, stack: SliceStack, window: Window | None, whole: bool) -> None:
+        self.stack = stack
+        self.window = window or automatic_window(stack.volume)
+        shape, spacing = stack.array.shape[1:], stack.spacing[1:]
+        self.frame = Frame.whole(shape, spacing) if whole else Frame.around(stack, self.window)
+
+    def slice_uint8(self, index: int) -> np.ndarray:
+        """(H, W) uint8 slice in the window."""
+        return self.window.to_uint8(self.stack.array[index])
+
+    def within(self, index: int, plane: np.ndarray) -> np.ndarray:
+        """(H, W) of slice ``index`` with zeros outside of the region."""
+        return plane if self.region is None else plane * self.region.on_slice(self.stack, index)
+
+    def pictures(self, indices: Sequence[int], size: int) -> np.ndarray:
+        """(N, size, size, 3) uint8 of the slices in ``indices``."""
+        grey = np.stack([self.frame.crop(self.slice_uint8(index), size) for index in indices])
+        return np.repeat(grey[..., None], 3, axis=3)
+
+
+class Looker:
+    """Saliency and clues of prompts on slices, each computed once.
+
+    Attributes:
+        method: of a run over the volume.
+        quick: the method that stands in for it where a person waits.
+    """
+
+    def __init__(
+        self, viewer: Viewer, model: ImageTextModel, settings: Settings, precision: str, cache: TensorCache
+    ) -> None:
+        self.viewer = viewer
+        self._placed = Placed(model, self._encode_again)
+        self.method = _method(settings.saliency_for(model.recommended.saliency), model, settings)
+        self.quick = _method(self.method.preview, model, settings)
+        self._precision = precision
+        self._cache = cache
+        self._queries: dict[tuple[tuple[str, ...], tuple[str, ...]], TextQuery] = {}
+        self._neutral: Tensor | None = None
+
+    @property
+    def model(self) -> ImageTextModel:
+        """On the device where it is now."""
+        return self._placed.model
+
+    def query(self, prompt: Prompt) -> TextQuery:
+        """The prompt's texts in the model's joint space."""
+        texts = (prompt.wordings, prompt.contrast)
+        if texts not in self._queries:
+            self._queries[texts] = self._placed.run(lambda: TextQuery.encode(self.model, *texts))
+        return self._queries[texts]
+
+    def at_once(self) -> int:
+        """How many slices are best looked at together."""
+        return self._placed.run(lambda: self.method.at_once(self.model))
+
+    def meaning(self, prompt: Prompt) -> str | None:
+        """The term of the vocabulary that the prompt means, "" if it is near none; None if the model has no list."""
+
+        def mean() -> str | None:
+            vocabulary = self.model.vocabulary
+            return None if vocabulary is None else vocabulary.meaning(self.query(prompt).target) or ""
+
+        return self._placed.run(mean)
+
+    def judge(self, prompt: Prompt, indices: Sequence[int]) -> list[dict[str, float]]:
+        """Clues of the slices in ``indices`` without saliency; empty if the method's maps are needed to tell.
+
+        Raises:
+            DeviceError: there is too little memory, even for one slice on the CPU.
+        """
+        return [{} for _ in indices] if self.method.absolute else self._placed.run(lambda: self._judge(prompt, indices))
+
+    def look(
+        self,
+        prompt: Prompt,
+        indices: Sequence[int],
+        cancelled: Callable[[], bool] | None = None,
+        method: SaliencyMethod | None = None,
+    ) -> tuple[np.ndarray, list[dict[str, float]]]:
+        """Saliency (N, S, S), float16 if it is a probability, and clues of ``prompt`` on the slices in ``indices``.
+
+        Args:
+            method: `quick` or, if not given, `method`.
+
+        Raises:
+            Cancelled: ``cancelled`` said so.
+            DeviceError: there is too little memory, even for one slice on the CPU.
+        """
+        return self._placed.run(lambda: self._look(prompt, indices, cancelled, method or self.method))
+
+    def _judge(self, prompt: Prompt, indices: Sequence[int]) -> list[dict[str, float]]:
+        if self._neutral is None:
+            self._neutral = unit(self.model.encode_text(NEUTRAL_TEXTS))
+        seen = self._seen(self.method, indices)
+        images = torch.stack([each["image"] for each in seen]).to(self.model.device)
+        return image_clues(unit(images), self.query(prompt), self._neutral)
+
+    def _look(
+        self, prompt: Prompt, indices: Sequence[int], cancelled: Callable[[], bool] | None, way: SaliencyMethod
+    ) -> tuple[np.ndarray, list[dict[str, float]]]:
+        query = self.query(prompt)
+        number = list(self._queries).index((prompt.wordings, prompt.contrast))
+
+        def explain(missing: list[int]) -> list[Tensors]:
+            slices = [indices[position] for position in missing]
+            prepared = torch.stack([seen["prepared"] for seen in self._seen(way, slices)]).to(self.model.device)
+            with self._computing():
+                batch = way.explain(self.model, prepared, query, slices, cancelled)
+            return [_kept(batch, position, way.absolute) for position in range(len(slices))]
+
+        looks = self._cache.each((f"{way.name} {number} {index}" for index in indices), halving(explain))
+        batch = SaliencyBatch(
+            torch.stack([look["map"] for look in looks]),
+            torch.stack([look["information"] for look in looks]),
+            torch.stack([look["presence"] for look in looks]) if "presence" in looks[0] else None,
+        )
+        clues = zip(self.judge(prompt, indices), map_clues(batch), strict=True)
+        return batch.maps.numpy(), [judged | seen for judged, seen in clues]
+
+    def _seen(self, method: SaliencyMethod, indices: Sequence[int]) -> list[Tensors]:
+        """What a method keeps of each slice ("prepared"), and the features of the image, if it needs them."""
+
+        def prepare(missing: list[int]) -> list[Tensors]:
+            pictures = self.viewer.pictures([indices[position] for position in missing], self.model.image_size)
+            with self._computing():
+                prepared = method.prepare(self.model, self.model.preprocess(pictures))
+                images = method.image_features(self.model, prepared)
+            return [
+                {"prepared": tokens, "image": image} for tokens, image in zip(prepared, images.float(), strict=True)
+            ]
+
+        return self._cache.each((f"{method.prepared_as} {index}" for index in indices), halving(prepare))
+
+    def _computing(self) -> AbstractContextManager[object]:
+        return computing_in(DTYPES[pick_precision(self._precision, self.model.device)], self.model.device)
+
+    def _encode_again(self) -> None:
+        """The texts, by the model as it is on its new device."""
+        self._neutral = None
+        self._queries = {texts: TextQuery.encode(self.model, *texts) for texts in self._queries}
+
+
+def _kept(batch: SaliencyBatch, position: int, absolute: bool) -> Tensors:
+    # Probabilities are as good in half the memory; what is stretched afterwards is not.
+    kept = {
+        "map": batch.maps[position].half() if absolute else batch.maps[position],
+        "information": batch.information[position],
+    }
+    return kept if batch.presence is None else kept | {"presence": batch.presence[position]}
+
+
+def _method(name: str, model: ImageTextModel, settings: Settings) -> SaliencyMethod:
+    if name == "dense" and not hasattr(model, "look"):
+        raise InputError(f"The model {model.name} has no dense features: choose the saliency method 'm2ib'.")
+    if name not in ("m2ib", "gradient"):
+        return saliency_method(name)
+    layer = model.recommended.layer if settings.layer is None else settings.layer
+    if not 0 <= layer < model.block_count:
+        raise InputError(f"Layer {layer} does not exist in {model.name}; choose from 0 to {model.block_count - 1}.")
+    if name == "gradient":
+        return saliency_method(name, layer=layer, seed=settings.seed)
+    preset = PUBLISHED if settings.exact else QUICK
+    steps = settings.steps or preset.steps
+    return saliency_method(
+        name,
+        layer=layer,
+        beta=model.recommended.beta if settings.beta is None else settings.beta,
+        steps=steps,
+        noise_samples=settings.noise_samples or preset.noise_samples,
+        learning_rate=preset.learning_rate if settings.exact else as_far(steps),
+        antithetic=not settings.exact,
+        growing=not settings.exact,
+        seed=settings.seed,
+        noise="published" if settings.exact else "per-slice",
+    )

@@ -1,0 +1,36 @@
+"""Where the points of a prompt lie on the slices."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+import numpy as np
+
+from ..errors import InputError
+from ..prompt.prompt import Prompt
+from ..volume import SliceStack
+
+
+def points_on(stack: SliceStack, prompt: Prompt, slices: Container[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Positive and negative points, each (n, 3) float slice, row, column.
+
+    Args:
+        slices: those that are searched; all if not given.
+
+    Raises:
+        InputError: a point is outside of the volume, or on a slice that is not searched.
+    """
+    shape = np.array(stack.array.shape)
+    positive, negative = [], []
+    for point in prompt.points:
+        (place,) = stack.ras_to_slice(np.array([point.ras]))
+        nearest = np.rint(place).astype(int)
+        name = f"{prompt.name}={','.join(f'{value:g}' for value in point.ras)}"
+        if ((nearest < 0) | (nearest >= shape)).any():
+            raise InputError(f"The point {name} (R,A,S in mm) is outside of {stack.volume.name}; give one in it.")
+        if slices is not None and nearest[0] not in slices:
+            raise InputError(
+                f"The point {name} is on slice {nearest[0]}, which is not searched; choose slices with it."
+            )
+        (positive if point.positive else negative).append(place)
+    return np.reshape(positive, (-1, 3)), np.reshape(negative, (-1, 3))

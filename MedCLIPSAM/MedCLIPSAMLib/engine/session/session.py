@@ -1,0 +1,401 @@
+"""One volume, its models and what they have already worked out: the object that runs the chain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ..clip.base import ImageTextModel
+from ..errors import InputError
+from ..localize.continuity import choose, remove_strays, steady_boxes, without
+from ..machine.cache import TensorCache, default_budget
+from ..machine.precision import pick_precision
+from ..presence import HIGH
+from ..presence.presence import doubted, present, score
+from ..prompt.prompt import Prompt
+from ..sam.base import PromptableSegmenter
+from ..sam.voting import check_voting
+from ..volume import SliceStack, Volume
+from ..volume.region import Region
+from .evidence import SegmentEvidence, SliceEvidence, SliceSummary
+from .locating import Locator, each_counts
+from .looking import Looker, Viewer
+from .masking import Masker
+from .pointing import points_on
+from .run import IsCancelled, ReportProgress, Run, ShowMask, timed
+from .settings import Settings
+
+_SLICES_AT_ONCE = 8  # between two looks at the cancel flag, where a slice takes a moment
+
+
+class Session:
+    """MedCLIP-SAMv2's chain (Koleilat et al., arXiv:2409.19483) on one volume: text -> saliency -> box -> SAM.
+
+    Args:
+        memory: bytes that may be kept of what was computed, see `cache.default_budget`; the rest is kept on disk.
+
+    Attributes:
+        stack: the slices, in the order in which their numbers are given.
+        window: the intensities that the models are shown.
+
+    Raises:
+        InputError: a choice in ``settings`` does not exist or does not go with the model.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        clip: ImageTextModel,
+        segmenter: PromptableSegmenter,
+        settings: Settings | None = None,
+        memory: int | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        check_voting(self.settings.voting)
+        self.stack = SliceStack(volume, self.settings.axis)
+        viewer = Viewer(self.stack, self.settings.window, whole=self.settings.exact)
+        self.window = viewer.window
+        cache = TensorCache(default_budget() if memory is None else memory)
+        # The published results are those of float32.
+        published = self.settings.exact and self.settings.precision == "auto"
+        self._precision = precision = "fp32" if published else self.settings.precision
+        pick_precision(precision, clip.device)  # an unknown one is refused now
+        self._looker = Looker(viewer, clip, self.settings, precision, cache)
+        self._masker = Masker(viewer, segmenter, self.settings.voting, precision, cache)
+        self._locator = Locator(
+            viewer,
+            self.settings.localize or ("kmeans" if self.settings.exact else self._looker.method.localizer),
+            stretched=self.settings.slicewise or not self._looker.method.absolute,
+            slicewise=self.settings.slicewise,
+        )
+        self._viewer = viewer
+        self._corrections: dict[tuple[str, int], SliceEvidence] = {}
+        self._looks: dict[tuple[Prompt, int], SliceEvidence] = {}  # what the corrections started from
+        self._last_look: tuple[tuple[Prompt, int], SliceEvidence] | None = None
+
+    @property
+    def clip(self) -> ImageTextModel:
+        """On the device where it is now: on the CPU, where its own failed."""
+        return self._looker.model
+
+    @property
+    def segmenter(self) -> PromptableSegmenter:
+        """On the device where it is now, likewise."""
+        return self._masker.segmenter
+
+    @property
+    def models(self) -> tuple[tuple[str, str, str], ...]:
+        """(role, name, checksum) of each model, for provenance."""
+        models = {"clip": self.clip, "segmenter": self.segmenter}
+        return tuple((role, model.name, model.checksum) for role, model in models.items())
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """What a run does, chosen by a person or by the models; values that JSON can hold."""
+        method = self._looker.method
+        return self.settings.as_dict() | {
+            "saliency": method.name,
+            **method.choices,
+            "localize": self._locator.localize,
+            "window": asdict(self.window),
+            "precision": pick_precision(self._precision, self.clip.device),
+        }
+
+    def preview(
+        self, index: int, prompt: Prompt, cancelled: IsCancelled | None = None, *, quick: bool = False
+    ) -> SliceEvidence:
+        """The whole chain on slice ``index``, without its neighbours.
+
+        Args:
+            quick: by the saliency method that stands in for that of a run where it is slow.
+
+        Raises:
+            InputError: there is no such slice, or a point is outside of what the models see.
+            Cancelled: ``cancelled`` said so.
+        """
+        self._check([index])
+        seconds: dict[str, float] = {}
+        with timed(seconds, "saliency"):
+            method = self._looker.quick if quick else self._looker.method
+            (saliency,), clues = self._looker.look(prompt, [index], cancelled, method)
+        saliency = saliency.astype(np.float32)
+        value = score(clues[0], prompt.sensitivity)
+        positive, negative = self._points(prompt)
+        clicked = bool((np.rint(positive[:, 0]) == index).any())
+        looked_for = self.settings.slicewise or clicked or value >= HIGH
+        heat = self._locator.heat(index, saliency, prompt)
+        boxes, coarse, rejected = np.empty((0, 4)), np.zeros(self.stack.array.shape[1:], bool), {}
+        if looked_for:
+            with timed(seconds, "localisation"):
+                coarse = self._locator.coarse(index, heat, prompt)
+                if not self.settings.slicewise:
+                    here = [points[np.rint(points[:, 0]) == index] * (0, 1, 1) for points in (positive, negative)]
+                    rejected = choose(coarse[None], prompt.instances, self.stack.spacing, *here)
+                boxes = self._locator.boxes(coarse, prompt)
+        with timed(seconds, "mask"):
+            trusted = None if self._locator.stretched else without(heat, rejected.get(0))
+            mask, scores = self._masker.mask(index, boxes, coarse, prompt, positive, negative, trusted)
+        found = bool(mask.any())
+        evidence = SliceEvidence(
+            index,
+            saliency,
+            self._viewer.frame,
+            value,
+            clues[0],
+            found,
+            boxes,
+            mask,
+            scores,
+            self._looker.meaning(prompt),
+            method.name,
+            method.absolute,
+            seconds=seconds,
+        )
+        self._last_look = (prompt, index), evidence
+        return evidence
+
+    def edit(
+        self,
+        index: int,
+        prompt: Prompt,
+        boxes: np.ndarray | None = None,
+        points: Sequence[tuple[float, float, bool]] = (),
+    ) -> SliceEvidence:
+        """Runs only the mask decoder again, with boxes or points from a person; later runs keep the result.
+
+        It starts from the last preview of the slice, or makes a quick one.
+
+        Args:
+            boxes: (B, 4) x0, y0, x1, y1 in pixels of the slice; None keeps those of the last look. Where they are those
+                of the preview, its mask stays if the points agree with it.
+            points: x, y in pixels of the slice, and whether the structure is there; all of them, beside those of the
+                prompt: an edit replaces the one before it.
+
+        Raises:
+            InputError: there is no such slice, or a box has no area.
+        """
+        # Kept, because a saliency method may take seconds and a drag asks again and again.
+        of_last, last = self._last_look or (None, None)
+        looked = last if of_last == (prompt, index) else self._looks.get((prompt, index))
+        if looked is None:
+            looked = self.preview(index, prompt, quick=True)
+        self._looks[prompt, index] = looked
+        before = self._corrections.get(_key(prompt, index), looked)
+        chosen = before.boxes if boxes is None else np.asarray(boxes, float).reshape(-1, 4)
+        if (chosen[:, 2:] <= chosen[:, :2]).any():
+            raise InputError(f"A box on slice {index} has no area; give x0 < x1 and y0 < y1.")
+        seconds: dict[str, float] = {}
+        sides = zip(self._points(prompt), (True, False), strict=True)
+        own = [(x, y, side) for given, side in sides for slice_, y, x in given if round(slice_) == index]
+        kept = (looked.mask, looked.segmenter_scores) if np.array_equal(chosen, looked.boxes) else None
+        with timed(seconds, "mask"):
+            trusted = self._locator.trusted(index, looked.saliency, prompt)
+            mask, scores = self._masker.decode(index, chosen, [*own, *points], kept, trusted)
+        evidence = replace(
+            looked,
+            boxes=chosen,
+            mask=mask,
+            segmenter_scores=scores,
+            found=bool(mask.any()),
+            edited=True,
+            seconds=seconds,
+        )
+        self._corrections[_key(prompt, index)] = evidence
+        return evidence
+
+    def limit(self, region: Region | None) -> None:
+        """Looks for nothing outside of ``region`` from now on; None is the whole volume."""
+        if region != self._viewer.region:
+            self._viewer.region, self._last_look, self._looks = region, None, {}
+
+    def forget_edits(self, prompt: Prompt) -> None:
+        """Drops what was corrected by hand for ``prompt``."""
+        name = _key(prompt, 0)[0]
+        self._looks = {key: value for key, value in self._looks.items() if _key(*key)[0] != name}
+        self._corrections = {key: value for key, value in self._corrections.items() if key[0] != name}
+
+    def segment(
+        self,
+        prompt: Prompt,
+        slices: Sequence[int] | None = None,
+        progress: ReportProgress | None = None,
+        cancelled: IsCancelled | None = None,
+        drawn: ShowMask | None = None,
+    ) -> SegmentEvidence:
+        """The chain over the volume, with presence and boxes decided along the axis.
+
+        Args:
+            slices: numbers of neighbouring slices in order; all if not given.
+            progress: told after every few slices, after each where one takes seconds.
+            cancelled: asked as often, and between the steps of a slow method.
+            drawn: shown the mask of each slice as soon as there is one; at the end some parts may be taken away again.
+
+        Raises:
+            InputError: there is no such slice, the slices are not neighbours in order, or a point of the prompt is
+                outside of them or of what the models see.
+            Cancelled: ``cancelled`` said so; nothing is kept of the run but what makes the next one faster.
+        """
+        indices = list(range(len(self.stack)) if slices is None else slices)
+        self._check(indices)
+        if any(second - first != 1 for first, second in pairwise(indices)):
+            raise InputError(f"The slices {indices} are not neighbours in order; give a range such as 10 to 25.")
+        points = self._points(prompt, indices)
+        run = Run(prompt, indices, *points, progress or _ignore, cancelled, drawn or _ignore)
+        maps, clues, found = self._look(run)
+        scores = np.array([score(clue, prompt.sensitivity) for clue in clues])
+        with timed(run.seconds, "localisation"):
+            coarse, rejected = self._candidates(run, maps, found), {}
+            if not self.settings.slicewise:
+                rejected = choose(coarse, prompt.instances, self.stack.spacing, *run.points_by_row())
+            boxes = [self._locator.boxes(plane, prompt) for plane in coarse]
+            if not self.settings.slicewise:
+                boxes = steady_boxes(boxes)
+        masks, trust = self._masks(run, boxes, coarse, rejected, maps)
+        with timed(run.seconds, "cleaning"):
+            if not self.settings.slicewise:
+                masks[doubted(scores, trust, run.clicked)] = False
+                self._add_clicks(run, coarse)
+                remove_strays(masks, coarse, small_too=each_counts(prompt))
+        return self._conclude(run, scores, clues, boxes, masks, trust)
+
+    def _look(self, run: Run) -> tuple[np.ndarray, list[dict[str, float]], np.ndarray]:
+        """Saliency of all slices, (N, S, S), their clues, and (N,) bool where the structure is held to be.
+
+        A method that tells presence by an image as a whole makes no map, which is what takes time, of other slices.
+        """
+        looker, rows = self._looker, list(range(len(run.indices)))
+        size, told_by_maps = self.clip.image_size, looker.method.absolute
+        maps = np.zeros((len(rows), size, size), np.float16 if told_by_maps else np.float32)
+        clues: list[dict[str, float]] = [{} for _ in rows]
+        found = np.ones(len(rows), bool)
+        if not (told_by_maps or self.settings.slicewise):
+            with timed(run.seconds, "presence"):
+                for batch in run.batches("presence", rows, _SLICES_AT_ONCE):
+                    clues[batch[0] : batch[-1] + 1] = looker.judge(run.prompt, [run.indices[row] for row in batch])
+            found = self._presence(run, clues)
+            rows = np.flatnonzero(found).tolist()
+        with timed(run.seconds, "saliency"):
+            for batch in run.batches("saliency", rows, looker.at_once()):
+                seen, told = looker.look(run.prompt, [run.indices[row] for row in batch], run.cancelled)
+                maps[batch] = seen
+                for row, clue in zip(batch, told, strict=True):
+                    clues[row] = clue
+        if told_by_maps and not self.settings.slicewise:
+            found = self._presence(run, clues)
+        return maps, clues, found
+
+    def _presence(self, run: Run, clues: list[dict[str, float]]) -> np.ndarray:
+        """(N,) bool: on which slices the structure is; a slice that was clicked has it."""
+        scores = np.array([score(clue, run.prompt.sensitivity) for clue in clues])
+        return present(scores, self.stack.spacing[0]) | run.clicked
+
+    def _candidates(self, run: Run, maps: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """(N, H, W) bool: all components of the saliency, on the slices that have the structure."""
+        coarse = np.zeros((len(run.indices), *self.stack.array.shape[1:]), bool)
+        for row in np.flatnonzero(found):
+            run.stop_if_cancelled()
+            heat = self._locator.heat(run.indices[row], maps[row], run.prompt)
+            coarse[row] = self._locator.coarse(run.indices[row], heat, run.prompt)
+        return coarse
+
+    def _add_clicks(self, run: Run, coarse: np.ndarray) -> None:
+        """Makes (N, H, W) bool of components all that led to masks: components and clicks."""
+        row, y, x = np.rint(run.points_by_row()[0]).astype(int).T
+        coarse[row, y, x] = True
+
+    def _masks(
+        self,
+        run: Run,
+        boxes: list[np.ndarray],
+        coarse: np.ndarray,
+        rejected: dict[int, np.ndarray],
+        maps: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(N, H, W) bool masks from the segmenter, and (N,) its mean score on each slice, NaN where it did not run."""
+        masks, trust = np.zeros(coarse.shape, bool), np.full(len(coarse), np.nan)
+        worth = np.flatnonzero([len(box) > 0 for box in boxes] | run.clicked).tolist()
+        # In a batch a CPU is no quicker.
+        for rows in run.batches("mask", worth, 1 if self.segmenter.device.type == "cpu" else _SLICES_AT_ONCE):
+            with timed(run.seconds, "embedding"):
+                self._masker.embed([run.indices[row] for row in rows])
+            with timed(run.seconds, "mask"):
+                for row in rows:
+                    trusted = self._locator.trusted(run.indices[row], maps[row], run.prompt)
+                    heat = None if trusted is None else without(trusted, rejected.get(row))
+                    place = (run.indices[row], boxes[row], coarse[row])
+                    masks[row], answers = self._masker.mask(*place, run.prompt, run.positive, run.negative, heat)
+                    trust[row] = answers.mean() if len(answers) else np.nan
+                    run.drawn(run.indices[row], masks[row])
+        return masks, trust
+
+    def _conclude(
+        self,
+        run: Run,
+        scores: np.ndarray,
+        clues: list[dict[str, float]],
+        boxes: list[np.ndarray],
+        masks: np.ndarray,
+        trust: np.ndarray,
+    ) -> SegmentEvidence:
+        """Corrections by hand go over what was found."""
+        summaries = []
+        for row, index in enumerate(run.indices):
+            correction = self._corrections.get(_key(run.prompt, index))
+            if correction:
+                masks[row] = correction.mask
+                answers = correction.segmenter_scores
+                trust[row] = answers.mean() if len(answers) else np.nan
+            summaries.append(
+                SliceSummary(
+                    index,
+                    float(scores[row]),
+                    clues[row],
+                    bool(masks[row].any()),
+                    correction.boxes if correction else boxes[row],
+                    None if np.isnan(trust[row]) else float(trust[row]),
+                    correction is not None,
+                )
+            )
+        whole = masks
+        if len(masks) < len(self.stack):
+            whole = np.zeros(self.stack.array.shape, bool)
+            whole[run.indices] = masks
+        return SegmentEvidence(
+            run.prompt.name,
+            self.stack.restore(whole),
+            tuple(summaries),
+            self._looker.meaning(run.prompt),
+            self._looker.method.name,
+            self._locator.binarizer_name(run.prompt),
+            run.seconds,
+        )
+
+    def _points(self, prompt: Prompt, indices: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """As `points_on`; the positive ones are where the models see them."""
+        positive, negative = points_on(self.stack, prompt, indices)
+        seen = self._viewer.frame.points_to_frame(positive[:, :0:-1], 1)
+        if (np.abs(seen) > 0.5).any():
+            raise InputError(
+                f"A point of the prompt {prompt.name!r} is beside the body that the models are shown; "
+                "move it onto the body."
+            )
+        return positive, negative
+
+    def _check(self, indices: Sequence[int]) -> None:
+        last = len(self.stack) - 1
+        for index in indices:
+            if not 0 <= index <= last:
+                raise InputError(f"Slice {index} does not exist; choose from 0 to {last}.")
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+def _key(prompt: Prompt, index: int) -> tuple[str, int]:
+    """Prompts are the same whatever the case of their names, as in a set of prompts."""
+    return prompt.name.casefold(), index

@@ -1,0 +1,50 @@
+"""What the user may choose about a run; everything else follows from the models."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..published import PUBLISHED
+from ..volume import Axis, Window
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Choices of one session. None leaves the choice to what the model recommends.
+
+    Attributes:
+        axis: along which the volume is cut into slices.
+        window: intensities shown to the models.
+        saliency: method by its registry name.
+        layer, beta, steps, noise_samples, seed: of M2IB; the published ones if ``exact``, else steps and samples of
+            `m2ib.QUICK`.
+        localize: binarizer by its registry name.
+        voting: None asks the segmenter for one mask; else it gives several, combined as named in `sam.voting`.
+        slicewise: every slice for itself, as published: a box on every slice, absent or not.
+        precision: number format of the large networks, see `precision.pick_precision`.
+        exact: saliency and localisation exactly as published: M2IB with its noise stream on whole slices, in float32
+            unless ``precision`` says otherwise, and K-means.
+    """
+
+    axis: Axis = "acquisition"
+    window: Window | None = None
+    saliency: str | None = None
+    layer: int | None = None
+    beta: float | None = None
+    steps: int | None = None
+    noise_samples: int | None = None
+    seed: int = PUBLISHED.seed
+    localize: str | None = None
+    voting: str | None = None
+    precision: str = "auto"
+    slicewise: bool = False
+    exact: bool = False
+
+    def saliency_for(self, recommended: str) -> str:
+        """Name of the saliency method that runs with a model that recommends ``recommended``."""
+        return "m2ib" if self.exact else self.saliency or recommended
+
+    def as_dict(self) -> dict[str, Any]:
+        """For reports and provenance; choices left to the model are left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}

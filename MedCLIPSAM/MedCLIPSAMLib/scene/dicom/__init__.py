@@ -1,0 +1,1 @@
+"""DICOM in and out: series of a folder, and DICOM SEG."""

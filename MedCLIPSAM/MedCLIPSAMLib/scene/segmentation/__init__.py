@@ -1,0 +1,1 @@
+"""Segmentation nodes: segments, their provenance, colours and reports."""

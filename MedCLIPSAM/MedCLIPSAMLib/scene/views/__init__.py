@@ -1,0 +1,1 @@
+"""What is seen: boxes, points and heat maps in slice views, and pictures of slices."""

@@ -1,0 +1,21 @@
+"""Readers in Python for some seconds under atheris, which looks for inputs that reach new code."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+
+from .__main__ import search_python
+from .fuzz_python import PYTHON
+
+_SECONDS = 5
+
+
+@pytest.mark.row("fuzz-json")
+@pytest.mark.skipif(find_spec("atheris") is None, reason="there is no atheris for this system")
+@pytest.mark.parametrize("target", PYTHON)
+def test_nothing_new_breaks(target: str) -> None:
+    found = search_python(target, _SECONDS)
+    assert not found.faults
+    assert found.tried > 100
