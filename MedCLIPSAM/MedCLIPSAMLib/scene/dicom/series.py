@@ -16,7 +16,6 @@ import numpy as np
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
-from pydicom.encaps import generate_frames
 from pydicom.errors import InvalidDicomError
 from pydicom.misc import is_dicom
 from pydicom.multival import MultiValue
@@ -30,7 +29,6 @@ from pydicom.uid import (
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
-    JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
@@ -39,6 +37,7 @@ from pydicom.uid import (
 from pydicom.valuerep import VR
 
 from ...engine.errors import InputError
+from .compat import JPEGLossless, frames
 
 # Slice positions are written with few decimals. Beyond this fraction of the slice distance it is no rounding.
 _TOLERANCE = 0.02
@@ -214,7 +213,7 @@ def _is_picture(image: _Image, size: tuple[int, int], bytes_each: int) -> bool:
     if image.syntax not in (*_PICTURES, RLELossless):
         return True
     try:
-        (stream,) = generate_frames(dcmread(image.file, force=True).PixelData, number_of_frames=1)
+        (stream,) = frames(dcmread(image.file, force=True).PixelData, 1)
         if image.syntax == RLELossless:  # DICOM PS3.5 G.5: the number of segments, one for each byte, and their places
             count, *places = struct.unpack_from("<16I", stream)
             found = places[:bytes_each]
