@@ -18,7 +18,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from ..scene.dicom.dicom_files import write_series
+from ..scene.dicom.dicom_files import write_dataset, write_series
 from .inputs import AFFINE, Given, body, given
 
 
@@ -36,7 +36,7 @@ def no_image(path: Path, kind: str, modality: str) -> None:
     report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = UID(kind)
     report.SOPInstanceUID = report.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     report.SeriesInstanceUID, report.Modality, report.PatientName = generate_uid(), modality, "Doe^Jane"
-    report.save_as(path, enforce_file_format=True)
+    write_dataset(report, path)
 
 
 @given("dicom-missing-slice")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
-from pydicom import Dataset
+from pydicom import Dataset, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -50,4 +51,14 @@ def write_series(
         image.HighBit, image.PixelRepresentation = 15, 1
         image.RescaleSlope, image.RescaleIntercept = 1, 0
         image.PixelData = np.ascontiguousarray(array[k]).tobytes()
-        image.save_as(folder / f"{number}-{place:03}.dcm", enforce_file_format=True)
+        write_dataset(image, folder / f"{number}-{place:03}.dcm")
+
+
+def write_dataset(made: Dataset, file: Path) -> None:
+    """Write a dataset that was made here as a DICOM file, by pydicom 2.4 or 3."""
+    if "enforce_file_format" in signature(dcmwrite).parameters:
+        dcmwrite(file, made, enforce_file_format=True)
+    else:
+        syntax = made.file_meta.TransferSyntaxUID
+        made.is_little_endian, made.is_implicit_VR = syntax.is_little_endian, syntax.is_implicit_VR
+        dcmwrite(file, made, write_like_original=False)
