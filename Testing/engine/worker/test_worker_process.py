@@ -36,11 +36,42 @@ def ct() -> Volume:
     return Volume(np.stack([abdomen_slice()] * 3), np.diag([-3.0, -3, 3, 1]), "CT", "slices")
 
 
+# As 3D Slicer's `PythonSlicer`: the interpreter is its child, and has to be waited for.
+LAUNCHER = """#!{python}
+import subprocess, sys
+sys.exit(1 if subprocess.Popen([{python!r}, *sys.argv[1:]]).wait() else 0)
+"""
+
+
 @pytest.fixture
-def engine() -> Iterator[EngineProcess]:
-    started = EngineProcess(silence_s=3)
+def launcher(tmp_path: Path) -> str:
+    path = tmp_path / "PythonSlicer"
+    path.write_text(LAUNCHER.format(python=sys.executable))
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture(params=["interpreter", "launcher"])
+def started_by(request: pytest.FixtureRequest) -> str:
+    """What starts the engine, as in 3D Slicer and outside of it."""
+    return sys.executable if request.param == "interpreter" else request.getfixturevalue("launcher")
+
+
+@pytest.fixture
+def engine(started_by: str) -> Iterator[EngineProcess]:
+    started = EngineProcess(started_by, silence_s=3)
     yield started
     started.stop()
+
+
+def identity(engine: EngineProcess) -> int:
+    """The id of the engine itself, as soon as it has told it."""
+    wait_for(lambda: (engine._folder / "identity").exists() and not engine.poll())
+    return int((engine._folder / "identity").read_text())
+
+
+def gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def answers(engine: EngineProcess, number: int | None) -> list[Any]:
@@ -79,6 +110,7 @@ def test_the_process_answers_as_the_session_does(engine, ct):
 
 
 @pytest.mark.row("engine-killed")
+@pytest.mark.row("engine-launcher")
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
 @pytest.mark.parametrize(
     ("sent", "sentence"),
@@ -90,43 +122,88 @@ def test_the_process_answers_as_the_session_does(engine, ct):
 def test_a_killed_or_hanging_process_is_told_for_each_request(engine, ct, sent, sentence):
     numbers = [engine.send(Open.of(ct, "quickstart", "lite-medsam", "cpu", Settings())) for _ in range(2)]
     wait_for(lambda: (engine._folder / "alive").exists() and not engine.poll())
-    os.kill(engine._process.pid, sent)
+    itself = identity(engine)
+    os.kill(itself, sent)
     heard: list[Reply] = []
     wait_for(lambda: heard.extend(engine.poll()) or not engine.alive, 60)
     deaths = [reply for reply in heard if isinstance(reply.answer, Failure)]
     assert [death.number for death in deaths] == numbers
     assert all(death.answer.dead and sentence in death.answer.sentence for death in deaths)  # type: ignore[union-attr]
     assert not engine._folder.exists()
+    assert gone(itself), "a process that hangs and its memory are not left behind"
+    assert gone(engine._process.pid)
 
 
 @pytest.mark.row("engine-killed")
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
 def test_an_idle_process_that_dies_is_told_once(engine):
-    os.kill(engine._process.pid, signal.SIGKILL)
+    os.kill(identity(engine), signal.SIGKILL)
     heard: list[Reply] = []
     wait_for(lambda: heard.extend(engine.poll()) or not engine.alive)
     assert [reply.number for reply in heard] == [None]
+    assert isinstance(heard[0].answer, Failure)
+    assert "memory ran out" in heard[0].answer.sentence
     with pytest.raises(InputError, match="ended"):
         engine.send(Preview(0, BRIGHT, False))
 
 
+@pytest.mark.row("engine-launcher")
+@pytest.mark.skipif(sys.platform == "win32", reason="the launcher is a script with its interpreter in it")
+@pytest.mark.parametrize("early", [True, False], ids=["while it starts", "when it runs"])
+def test_stopping_ends_what_a_launcher_has_started(launcher, early):
+    engine = EngineProcess(launcher)
+    below = psutil.Process(engine._process.pid)
+    if early:
+        wait_for(lambda: below.children())
+    else:
+        identity(engine)
+    started = [engine._process.pid, *(each.pid for each in below.children(recursive=True))]
+    assert len(started) == 2
+    engine.stop()
+    assert all(map(gone, started))
+    assert not engine._folder.exists()
+
+
+@pytest.mark.row("engine-launcher")
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
+def test_an_engine_does_not_outlive_its_launcher(launcher):
+    engine = EngineProcess(launcher)
+    itself = identity(engine)
+    os.kill(engine._process.pid, signal.SIGKILL)
+    wait_for(lambda: engine.poll() or not engine.alive)
+    wait_for(lambda: gone(itself), 5)
+
+
 @pytest.mark.row("engine-killed")
-def test_the_process_ends_with_its_window_and_leaves_nothing():
+@pytest.mark.skipif(sys.platform == "win32", reason="crashes by a signal")
+def test_a_crash_is_not_called_a_lack_of_memory(engine):
+    os.kill(identity(engine), signal.SIGSEGV)
+    heard: list[Reply] = []
+    wait_for(lambda: heard.extend(engine.poll()) or not engine.alive)
+    assert isinstance(heard[0].answer, Failure)
+    assert "The engine was ended (code" in heard[0].answer.sentence
+
+
+@pytest.mark.row("engine-killed")
+def test_the_process_ends_with_its_window_and_leaves_nothing(started_by):
     program = """
-import time
+import sys, time
 from MedCLIPSAMLib.engine.worker.process import EngineProcess
-engine = EngineProcess()
-print(engine._process.pid, engine._folder, flush=True)
+engine = EngineProcess(sys.argv[1])
+while not (engine._folder / "identity").exists():
+    time.sleep(0.01)
+print((engine._folder / "identity").read_text(), engine._folder, flush=True)
 import os
 os._exit(1)  # as in a crash
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    told = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    told = subprocess.run([sys.executable, "-c", program, started_by], env=environment, capture_output=True, text=True)
     pid, folder = told.stdout.split()
-    wait_for(lambda: not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: gone(int(pid)))
     wait_for(lambda: not Path(folder).exists(), 5)
 
 
+@pytest.mark.parametrize("started_by", ["interpreter"], indirect=True)
 def test_a_large_volume_is_handed_over_in_small_steps(engine, monkeypatch):
     monkeypatch.setattr(process, "_BYTES_A_POLL", 1 << 16)
     volume = Volume(np.arange(40 << 15, dtype=np.int16).reshape(40, 256, 128), np.eye(4), "other", "large")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
+import os
 import shutil
 import sys
 import threading
@@ -12,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from .messages import ALIVE
+from .messages import ALIVE, IDENTITY
 
 _HEARTBEAT_S = 0.5
 _NICE = 10
@@ -20,6 +22,18 @@ _NICE = 10
 
 def main(folder: str) -> None:
     """Serves until standard input ends, then removes the folder: whoever made it may be gone."""
+    faulthandler.enable()  # a crash is told in the log; who is killed from outside has no time to
+    identity = Path(folder) / IDENTITY
+    unfinished = identity.with_suffix(".tmp")
+    unfinished.write_text(str(os.getpid()))
+    unfinished.replace(identity)
+    try:
+        _serve(folder)
+    finally:
+        identity.unlink(missing_ok=True)
+
+
+def _serve(folder: str) -> None:
     beat = threading.Thread(target=_show_life, args=(Path(folder) / ALIVE,), daemon=True)
     beat.start()  # before PyTorch is imported, which may take ten seconds
     logging.basicConfig(level=logging.WARNING)

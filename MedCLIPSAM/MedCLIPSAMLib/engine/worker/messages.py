@@ -18,7 +18,8 @@ from ..session.settings import Settings
 from ..volume import Frame, Modality, Volume, Window
 from ..volume.region import Region
 
-ANSWERS, ALIVE = "answers", "alive"  # files in the folder: what the engine says, and that it lives
+# Files in the folder: what the engine says, that it lives, and its process id until it ends by itself.
+ANSWERS, ALIVE, IDENTITY = "answers", "alive", "identity"
 _LARGE = 8 << 20  # bytes of an array that is mapped instead of read
 
 

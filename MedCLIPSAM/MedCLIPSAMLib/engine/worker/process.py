@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,9 +19,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from ..errors import InputError
-from .messages import ALIVE, ANSWERS, Answer, Cancel, Drawn, Failure, Mailbox, Open, Progress, Request, StoredArray
+from .messages import (
+    ALIVE,
+    ANSWERS,
+    IDENTITY,
+    Answer,
+    Cancel,
+    Drawn,
+    Failure,
+    Mailbox,
+    Open,
+    Progress,
+    Request,
+    StoredArray,
+)
 
 _LOG, _TEMPORARY = "log", "temporary"
 _BYTES_A_POLL = 8 << 20  # of a volume that is handed over: some milliseconds
@@ -31,7 +46,8 @@ _LAUNCH = (
     "main(sys.argv[2])"
 )
 _PACKAGES = Path(__file__).resolve().parents[3]
-_KILLED = -9
+_GOING_S = 5.0  # for processes to be gone that were killed
+_CRASH = (b"Fatal Python error", b"Windows fatal exception")  # of `faulthandler`
 _log = logging.getLogger(__name__)
 
 
@@ -51,6 +67,9 @@ class Reply:
 class EngineProcess:
     """One process with the models, for one window. No call waits for it.
 
+    What is started may be a launcher, as 3D Slicer's `PythonSlicer` is: then the engine is a child of it, and tells its
+    own id.
+
     Everything that is exchanged lies in a folder which only this user may read, and which goes with the process; the
     process in turn ends when whoever started it does, however that happens.
 
@@ -69,6 +88,8 @@ class EngineProcess:
         self._silence_s = silence_s
         self._read = {ANSWERS: 0, _LOG: 0}  # bytes of each file
         self._beat, self._changed = 0, time.monotonic()
+        self._engine: list[psutil.Process] = []  # once it has told who it is
+        self._crashed = False
         temporary = self._folder / _TEMPORARY
         temporary.mkdir()
         with (self._folder / _LOG).open("wb") as log:
@@ -80,7 +101,7 @@ class EngineProcess:
                 env=os.environ | dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
-        self._end = weakref.finalize(self, _end, self._process, self._folder)
+        self._end = weakref.finalize(self, _end, self._process, self._engine, self._folder)
 
     @property
     def alive(self) -> bool:
@@ -119,10 +140,12 @@ class EngineProcess:
         if not self.alive:
             return []
         ended = self._process.poll()  # asked before listening, so that last words are heard
+        _meet(self._engine, self._folder)
         self._pass_on()
         replies = [Reply(*self._mailbox.read(line)) for line in self._new_lines(ANSWERS)]
         self._unanswered -= {reply.number for reply in replies if reply.final}
         for line in self._new_lines(_LOG):
+            self._crashed = self._crashed or line.startswith(_CRASH)
             _log.info("engine: %s", line.decode(errors="replace").rstrip())
         if sentence := self._cause_of_death(ended):
             replies += [Reply(number, Failure(sentence, dead=True)) for number in sorted(self._unanswered) or [None]]
@@ -171,8 +194,7 @@ class EngineProcess:
 
     def _cause_of_death(self, ended: int | None) -> str | None:
         if ended is not None:
-            memory = " by the system, most likely because memory ran out" if ended == _KILLED else ""
-            return f"The engine was ended{memory} (code {ended}): restart it and try again."
+            return f"The engine was ended{self._by_whom(ended)} (code {ended}): restart it and try again."
         try:
             beat = (self._folder / ALIVE).stat().st_mtime_ns
         except OSError:
@@ -183,6 +205,15 @@ class EngineProcess:
         if silence > (self._silence_s if self._beat else _STARTING_S):
             return f"The engine has not answered for {silence:.0f} seconds: restart it and try again."
         return None
+
+    def _by_whom(self, ended: int) -> str:
+        """A launcher has a code of its own, whatever has ended the engine; but an engine that ends itself says so."""
+        silently = (self._folder / IDENTITY).exists() and not self._crashed
+        killed = silently and bool(self._engine) and self._engine[0].pid != self._process.pid
+        if sys.platform == "win32":  # which refuses memory, and ends nobody for it
+            return " by another program" if killed else ""
+        killed = killed or ended == -signal.SIGKILL
+        return " by the system, most likely because memory ran out" if killed else ""
 
 
 def _copied(request: Open, path: Path) -> Iterator[Open | None]:
@@ -197,10 +228,38 @@ def _copied(request: Open, path: Path) -> Iterator[Open | None]:
     yield replace(request, array=StoredArray(path.name))
 
 
-def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
-    process.kill()
+def _meet(engine: list[psutil.Process], folder: Path) -> None:
+    """Puts the engine itself into a list that is empty, if it has told its id."""
+    if not engine:
+        with suppress(OSError, ValueError, psutil.Error):
+            engine.append(psutil.Process(int((folder / IDENTITY).read_text())))
+
+
+def _end(process: subprocess.Popen[bytes], engine: list[psutil.Process], folder: Path) -> None:
+    _meet(engine, folder)
+    ending = {}
+    if process.poll() is None:  # else its number may be that of another by now
+        ending |= _tree(process.pid)
+    if engine and engine[0].is_running():
+        ending |= _tree(engine[0].pid)
+    for each in ending.values():
+        with suppress(psutil.Error):
+            each.kill()
     process.wait()
+    psutil.wait_procs(list(ending.values()), _GOING_S)  # Windows keeps files of those that are there
     with suppress(OSError):  # a request that it never read
         assert process.stdin is not None
         process.stdin.close()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tree(root: int) -> dict[int, psutil.Process]:
+    """A process and all below it, by their ids; none of them can start another any more."""
+    found = {}
+    with suppress(psutil.Error):
+        process = psutil.Process(root)
+        found[root] = process
+        process.suspend()
+        for child in process.children():
+            found |= _tree(child.pid)
+    return found
