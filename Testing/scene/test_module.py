@@ -114,7 +114,7 @@ def test_logic_lets_go_of_a_volume_that_is_removed(module, node):
 
 def test_module_is_imported_before_its_packages_are_installed(module):
     """3D Slicer has to show the Install button while torch and the others are missing."""
-    missing = ["torch", "skimage", "sklearn", "timm", "open_clip", "tokenizers", "safetensors", "cc3d"]
+    missing = ["torch", "skimage", "sklearn", "timm", "open_clip", "tokenizers", "safetensors"]
     code = f"""
 import sys
 for name in {missing!r}:

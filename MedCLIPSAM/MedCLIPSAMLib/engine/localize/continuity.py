@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cc3d
 import numpy as np
 from scipy import ndimage
 
-_TOUCH = 26  # neighbours of a voxel that count as connected
-_TOUCH_IN_PLANE = 8
+from .components import label
+
 _MINOR = 0.12  # a component smaller than this share of the largest is a stray
 _STEADY_IOU = 0.6  # neighbouring boxes that overlap less than this are different things
 _BESIDE = 2  # pixels around a component that was not chosen whose saliency does not count either
@@ -18,8 +17,7 @@ _NEAR_MM = 40.0  # a click further than this from every component means somethin
 
 def _components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(N, H, W) or (H, W) bool -> labels and sizes; ``sizes[0]``, the background, is 0."""
-    connectivity = _TOUCH if mask.ndim == 3 else _TOUCH_IN_PLANE
-    labels, count = cc3d.connected_components(mask, connectivity=connectivity, return_N=True)
+    labels, count = label(mask)
     sizes = _sizes(labels, count)
     sizes[0] = 0
     return labels, sizes

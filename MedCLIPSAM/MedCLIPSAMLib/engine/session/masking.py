@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cc3d
 import numpy as np
 
 from ..localize import sample_points
 from ..localize.components import label
 from ..machine.cache import TensorCache, Tensors
 from ..machine.device import Placed
-from ..machine.precision import DTYPES, computing_in, pick_precision
+from ..machine.precision import NumberFormat
 from ..prompt.prompt import Prompt
 from ..sam.base import ImageEmbeddings, PromptableSegmenter
 from ..sam.voting import combine
@@ -47,7 +46,11 @@ class _Clicks:
 
 
 class Masker:
-    """Runs a segmenter on slices; image embeddings are computed once per slice."""
+    """Runs a segmenter on slices; image embeddings are computed once per slice.
+
+    Attributes:
+        format: in which images are embedded; masks are decoded in float32.
+    """
 
     def __init__(
         self, viewer: Viewer, segmenter: PromptableSegmenter, voting: str | None, precision: str, cache: TensorCache
@@ -55,7 +58,7 @@ class Masker:
         self._viewer = viewer
         self._placed = Placed(segmenter)
         self._voting = voting
-        self._precision = precision
+        self.format = NumberFormat(f"The image encoder of {segmenter.name}", precision)
         self._cache = cache
 
     @property
@@ -73,10 +76,11 @@ class Masker:
 
         def make(missing: list[int]) -> list[Tensors]:
             pictures = self._viewer.pictures([indices[position] for position in missing], size)
-            device = self.segmenter.device
-            with computing_in(DTYPES[pick_precision(self._precision, device)], device):
-                made = self.segmenter.embed(pictures)
-            return [{"features": features} for features in made.features]
+
+            def work() -> list[Tensors]:
+                return [{"features": features} for features in self.segmenter.embed(pictures).features]
+
+            return self.format.run(self.segmenter.device, work)
 
         keys = [f"embedding {index}" for index in indices]
         kept = self._placed.run(lambda: self._cache.each(keys, make))
@@ -218,7 +222,9 @@ def merge(probability: np.ndarray, scores: np.ndarray, heat: np.ndarray) -> np.n
 
 def without_pinholes(mask: np.ndarray) -> np.ndarray:
     """Fills the holes of (H, W) bool that are smaller than 2 % of it."""
-    return ~cc3d.dust(~mask, threshold=int(_PINHOLE * mask.sum()), connectivity=4)
+    holes, _ = label(~mask, corners=False)
+    sizes = np.bincount(holes.ravel())
+    return mask | (sizes < int(_PINHOLE * sizes[0]))[holes]  # sizes[0] is the mask's own
 
 
 def _sampled(coarse: np.ndarray, boxes: np.ndarray) -> np.ndarray:
