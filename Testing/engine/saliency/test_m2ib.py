@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from MedCLIPSAMLib.engine.clip.dual import DualEncoder
 from MedCLIPSAMLib.engine.clip.timm_tower import TimmTower
 from MedCLIPSAMLib.engine.errors import Cancelled, InputError
+from MedCLIPSAMLib.engine.machine.precision import computing_in
 from MedCLIPSAMLib.engine.published import PUBLISHED
 from MedCLIPSAMLib.engine.saliency import TextQuery, normalise, saliency_method
 from MedCLIPSAMLib.engine.saliency.m2ib import M2IB
@@ -90,6 +91,16 @@ def test_maps_are_those_of_the_method_written_out(model, pixels, beta: float, n:
     for image, one in zip(pixels[:2], ours, strict=True):
         expected = plainly(model, image[None], text, beta, 6, n, 11)
         assert (one - expected).abs().max() <= 1e-3 * expected.max()
+
+
+@pytest.mark.parametrize("name", ["m2ib", "gradient"])
+def test_maps_in_bfloat16_are_those_of_float32(model, pixels, name: str) -> None:
+    method, query = saliency_method(name, layer=LAYER), TextQuery.encode(model, ["liver"])
+    expected = method(model, pixels, query).maps
+    with computing_in(torch.bfloat16, torch.device("cpu")):
+        ours = method(model, pixels, query).maps
+    for half, whole in zip(ours, expected, strict=True):
+        assert torch.corrcoef(torch.stack([half.flatten().float(), whole.flatten()]))[0, 1] > 0.999
 
 
 def test_a_map_depends_neither_on_batch_nor_on_order(model, pixels) -> None:

@@ -18,6 +18,7 @@ from ..files.checksum import sha256
 from ..files.weights import read_state_dict
 from ..machine.device import ran_out
 from ..models.catalogue import entries
+from .blocks import FrozenBlocks, PlainAttention, read_by_first
 from .dual import DualEncoder, VisionTower
 from .folder import OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, find_weights, read_config
 from .timm_tower import TimmTower
@@ -47,6 +48,7 @@ class OpenClipTower(nn.Module):
         self.grid = int(rows)
         self.width = len(visual.class_embedding)
         self.block_count = len(visual.transformer.resblocks)
+        self._later = FrozenBlocks(list(visual.transformer.resblocks), _class_token_after, _unfuse_attention)
 
     def tokens_after(self, pixels: Tensor, layer: int) -> Tensor:
         output = self.visual.forward_intermediates(
@@ -60,21 +62,24 @@ class OpenClipTower(nn.Module):
         return torch.cat([output["image_intermediates_prefix"][0], output["image_intermediates"][0]], dim=1)
 
     def features_after(self, tokens: Tensor, layer: int) -> Tensor:
-        *blocks, last = self.visual.transformer.resblocks
-        for block in blocks[layer + 1 :]:
-            tokens = block(tokens)
-        if layer + 1 < self.block_count:
-            tokens = _class_token_after(last, tokens)
-        return self.visual.ln_post(tokens[:, 0]) @ self.visual.proj
+        tokens = self._later(tokens, layer + 1)
+        with torch.autocast(tokens.device.type, enabled=False):  # one token an image
+            return self.visual.ln_post(tokens[:, 0]) @ self.visual.proj
 
 
 def _class_token_after(block: Any, tokens: Tensor) -> Tensor:
     """(N, T, W) -> (N, 1, W): the class token after the last block, where nothing reads the others any more."""
     if type(block) is not ResidualAttentionBlock:
         return block(tokens)[:, :1]
-    seen = block.ln_1(tokens)
-    token = tokens[:, :1] + block.ls_1(block.attention(seen[:, :1], seen, seen))
+    own = block.attn
+    read = read_by_first(block.ln_1(tokens), own.in_proj_weight, own.in_proj_bias, own.num_heads)
+    token = tokens[:, :1] + block.ls_1(own.out_proj(read)).unsqueeze(1)
     return token + block.ls_2(block.mlp(block.ln_2(token)))
+
+
+def _unfuse_attention(block: Any) -> None:
+    if type(block) is ResidualAttentionBlock:
+        block.attn = PlainAttention(block.attn)
 
 
 def load_by_name(name: str, device: torch.device) -> DualEncoder:

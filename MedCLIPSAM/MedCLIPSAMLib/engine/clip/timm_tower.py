@@ -8,9 +8,9 @@ import torch
 from timm.layers.attention import Attention
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..errors import ModelError
+from .blocks import FrozenBlocks, read_by_first
 
 
 class TimmTower(nn.Module):
@@ -40,6 +40,7 @@ class TimmTower(nn.Module):
         self.grid = int(rows)
         self.width = int(trunk.embed_dim)
         self.block_count = len(trunk.blocks)
+        self._later = FrozenBlocks(list(trunk.blocks), _class_token_after, _unfuse_attention)
 
     def tokens_after(self, pixels: Tensor, layer: int) -> Tensor:
         intermediates: Any = self.trunk.forward_intermediates(
@@ -54,41 +55,25 @@ class TimmTower(nn.Module):
         return torch.cat([prefix, patches], dim=1)
 
     def features_after(self, tokens: Tensor, layer: int) -> Tensor:
-        *blocks, last = self.trunk.blocks
-        for block in blocks[layer + 1 :]:
-            tokens = block(tokens)
-        if layer + 1 < self.block_count:
-            tokens = _class_token_after(last, tokens)
-        return self.head(self.trunk.forward_head(self.trunk.norm(tokens)))
+        tokens = self._later(tokens, layer + 1)
+        with torch.autocast(tokens.device.type, enabled=False):  # one token an image
+            return self.head(self.trunk.forward_head(self.trunk.norm(tokens)))
 
 
 def _class_token_after(block: Any, tokens: Tensor) -> Tensor:
-    """(N, T, W) -> (N, 1, W): the class token after the last block, where nothing reads the others any more.
-
-    Of a block of ViT-B this leaves a sixth of the work, the keys and values.
-    """
+    """(N, T, W) -> (N, 1, W): the class token after the last block, where nothing reads the others any more."""
     if not _is_plain(block):
         return block(tokens)[:, :1]
-    own, seen = block.attn, block.norm1(tokens).transpose(0, 1)
-    attended, _ = F.multi_head_attention_forward(
-        seen[:1],
-        seen,
-        seen,
-        tokens.shape[-1],
-        own.num_heads,
-        in_proj_weight=own.qkv.weight,
-        in_proj_bias=own.qkv.bias,
-        bias_k=None,
-        bias_v=None,
-        add_zero_attn=False,
-        dropout_p=0.0,
-        out_proj_weight=own.proj.weight,
-        out_proj_bias=own.proj.bias,
-        training=False,
-        need_weights=False,
-    )
-    token = tokens[:, :1] + block.ls1(attended.transpose(0, 1))
+    own = block.attn
+    read = read_by_first(block.norm1(tokens), own.qkv.weight, own.qkv.bias, own.num_heads)
+    token = tokens[:, :1] + block.ls1(own.proj(read)).unsqueeze(1)
     return token + block.ls2(block.mlp(block.norm2(token)))
+
+
+def _unfuse_attention(block: Any) -> None:
+    for part in block.modules():
+        if hasattr(part, "fused_attn"):
+            part.fused_attn = False
 
 
 def _is_plain(block: Any) -> bool:
