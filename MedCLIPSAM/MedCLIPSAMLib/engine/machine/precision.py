@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from ..errors import InputError
+from ..errors import InputError, MedCLIPSAMError
+from .cache import Tensors
+from .device import ran_out
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("auto", *DTYPES)
+_SAID = 100  # characters of an error that are logged
+_log = logging.getLogger(__name__)
 
 
 def pick_precision(name: str, device: torch.device) -> str:
@@ -19,10 +25,12 @@ def pick_precision(name: str, device: torch.device) -> str:
     older CUDA devices, and fp32 elsewhere: a CPU without AMX is slower in bf16.
 
     Raises:
-        InputError: there is no such format.
+        InputError: there is no such format, or not on this device.
     """
     if name not in PRECISIONS:
         raise InputError(f"There is no precision '{name}': choose one of {', '.join(PRECISIONS)}.")
+    if name == "fp16" and device.type != "cuda":
+        raise InputError(f"The precision fp16 is for CUDA devices, not for '{device.type}': choose bf16 or fp32.")
     if name != "auto":
         return name
     if device.type == "cuda":
@@ -35,6 +43,58 @@ def computing_in(dtype: torch.dtype, device: torch.device) -> AbstractContextMan
     if dtype == torch.float32:
         return nullcontext()
     return torch.autocast(device.type, dtype)
+
+
+class NumberFormat:
+    """The format of one network: the one that was chosen, and once that has failed, float32.
+
+    Args:
+        network: its name, for people.
+        precision: a name in `PRECISIONS`.
+    """
+
+    def __init__(self, network: str, precision: str) -> None:
+        self._network = network
+        self._precision = precision
+        self._failed = False
+
+    def on(self, device: torch.device) -> str:
+        """The name in `DTYPES` that counts on ``device``."""
+        no_longer = self._precision == "fp16" and device.type != "cuda"  # the card of a run was lost
+        return "fp32" if self._failed or no_longer else pick_precision(self._precision, device)
+
+    def run(self, device: torch.device, work: Callable[[], list[Tensors]]) -> list[Tensors]:
+        """What ``work`` gives, done in the format.
+
+        PyTorch lacks an operator in a format here and there, which shows only when it runs, and large numbers overflow;
+        then the work is done in float32, as is all that follows.
+
+        Raises:
+            Exception: what ``work`` raises in float32.
+        """
+        name = self.on(device)
+        if name == "fp32":
+            return work()
+        try:
+            with computing_in(DTYPES[name], device):
+                made = work()
+            why = None if _is_finite(made) else "its results are not finite"
+        except MedCLIPSAMError:
+            raise
+        except Exception as error:  # whatever it is: in float32 it is raised again, if it has another reason
+            if ran_out(error):
+                raise
+            why = " ".join(str(error).split())[:_SAID]
+        if why is None:
+            return made
+        made = work()
+        self._failed = True
+        _log.warning("%s does not compute in %s here (%s); going on in fp32.", self._network, name, why)
+        return made
+
+
+def _is_finite(made: list[Tensors]) -> bool:
+    return all(bool(torch.isfinite(tensor).all()) for tensors in made for tensor in tensors.values())
 
 
 def _has_amx() -> bool:

@@ -64,8 +64,14 @@ class Dense(SaliencyMethod):
         cancelled: Callable[[], bool] | None = None,
     ) -> SaliencyBatch:
         """(N, 1 + cells, D) -> maps of probabilities; ``information`` is the area in cells."""
-        dense = cast(DenseImageTextModel, model)
-        rivals = torch.cat([query.contrast, dense.vocabulary.rivals(query.target)])
+        # Few numbers, which a sharp softmax sets apart: in float32 whatever the networks compute in.
+        with torch.autocast(prepared.device.type, enabled=False):
+            return self._explain(cast(DenseImageTextModel, model), prepared, query, cancelled)
+
+    def _explain(
+        self, model: DenseImageTextModel, prepared: Tensor, query: TextQuery, cancelled: Callable[[], bool] | None
+    ) -> SaliencyBatch:
+        rivals = torch.cat([query.contrast, model.vocabulary.rivals(query.target)])
         maps, presence = [], []
         for features in prepared:  # one at a time: half precision is kept, float32 is computed
             if cancelled is not None and cancelled():
@@ -74,8 +80,8 @@ class Dense(SaliencyMethod):
             cells = cosine[1:]
             nothing = torch.full_like(cells[:, :1], _NOTHING)
             share = torch.cat([_SHARPNESS * cells, nothing], 1).softmax(1)[:, 0]
-            maps.append((dense.dense_logits(cells[:, 0]).sigmoid() * share).sqrt())
-            presence.append(dense.presence_logits(cosine[0, 0]).sigmoid())
+            maps.append((model.dense_logits(cells[:, 0]).sigmoid() * share).sqrt())
+            presence.append(model.presence_logits(cosine[0, 0]).sigmoid())
         cells = torch.stack(maps)
         peak = cells.topk(_PEAK_CELLS, dim=1).values.mean(1)
         side = math.isqrt(cells.shape[1])

@@ -67,10 +67,10 @@ class SamNetwork:
             raise InputError(f"Pictures must be (N, H, W, 3) uint8, not {rgb.shape} {rgb.dtype}.")
 
         def encode(part: slice) -> tuple[Tensor]:
-            return (self._network.image_encoder(self._prepare(rgb[part]).to(self.device)).half(),)
+            return (self._network.image_encoder(self._prepare(rgb[part]).to(self.device)),)
 
         (features,) = self._in_parts(encode, len(rgb), _PICTURES_AT_ONCE.get(self.device.type, 1))
-        return ImageEmbeddings(features, (rgb.shape[1], rgb.shape[2]))
+        return ImageEmbeddings(features.half(), (rgb.shape[1], rgb.shape[2]))
 
     @torch.inference_mode()
     def decode(
