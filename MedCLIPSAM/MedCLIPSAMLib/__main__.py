@@ -25,6 +25,9 @@ def main() -> None:
     except OSError as error:  # of what comes before the command, which tells its own
         print(f"Error: There is no room for temporary files ({error.strerror}); set TMPDIR.", file=sys.stderr)
         code = _FAILED
+    except ImportError as error:  # an installation that lacks what every command needs
+        print(f"Error: This installation is not whole ({error}); install medclipsam again.", file=sys.stderr)
+        code = _FAILED
     sys.exit(code)
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 
 import numpy as np
 import pytest
@@ -51,11 +50,23 @@ def test_labels_of_any_type_are_masks() -> None:
     assert score(_cube().astype(np.uint8) * 5, _cube().astype(float), ISOTROPIC).dice == 1
 
 
-def test_two_empty_masks_agree() -> None:
+def test_two_empty_masks_say_nothing() -> None:
     empty = np.zeros((4, 4, 4))
     scores = score(empty, empty, ISOTROPIC)
-    assert (scores.dice, scores.surface_dice) == (1, 1)
-    assert math.isnan(scores.hausdorff95)
+    assert scores.both_empty
+    assert scores.to_dict() == {"dice": None, "surface_dice": None, "hausdorff95": None}
+
+
+def test_the_mean_is_of_what_is_there() -> None:
+    labels = np.zeros((30, 30, 30), int)
+    labels[_cube()] = 1
+    empty = np.zeros(labels.shape, bool)
+    names = {1: "brain", 2: "liver", 3: "spleen"}
+    result = evaluate({"brain": _cube(), "liver": empty, "spleen": _cube()}, labels, names, ISOTROPIC)
+    assert [scores.both_empty for scores in result.scores.values()] == [False, True, False]
+    assert result.mean is not None
+    assert (result.mean.dice, result.mean.hausdorff95) == (0.5, 0)
+    assert evaluate({"liver": empty}, labels, names, ISOTROPIC).mean is None
 
 
 @pytest.mark.parametrize("swap", [False, True])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.text import Text
 
 from ..engine.errors import Cancelled
 from .console import interruptible
@@ -52,27 +53,49 @@ def read_source(path: Path, modality: Modality | None, watch: Stopwatch) -> Sour
     """
     with watch.stage("reading", f"Reading {path.name}"):
         from ..scene.host import start
+        from ..scene.remarks import remarks
         from ..scene.volumes import read_volume, volume_from_node
 
         start()
         node = read_volume(path)
-        return Source(node, volume_from_node(node, modality))
+        source = Source(node, volume_from_node(node, modality))
+    for remark in remarks(node):
+        watch.say(remark)
+    return source
 
 
-def open_session(source: Source, clip: str, sam: str, device: str, settings: Settings, watch: Stopwatch) -> Session:
+def check_wordings(prompts: PromptSet, clip: str, console: Console) -> None:
+    """Refuse, before any work, texts that a model would misread; what is only doubtful is said.
+
+    Raises:
+        InputError: a text negates, or is a mistake or another language for a term that the built-in model knows.
+        ModelError: the built-in model is damaged.
+    """
+    from ..engine.clip.registry import known_terms
+    from ..engine.prompt.advice import check_texts
+
+    for sentence in check_texts(prompts, known_terms(clip)):
+        console.print(Text(sentence), soft_wrap=True)
+
+
+def open_session(
+    source: Source, prompts: PromptSet, clip: str, sam: str, device: str, settings: Settings, watch: Stopwatch
+) -> Session:
     """Load both models and open a session on the volume.
 
     Raises:
         ModelError: a model is unknown, missing, damaged or of another kind.
-        InputError: there is no such device, or the settings do not go with the models.
+        InputError: there is no such device, the settings do not go with the models, or a prompt cannot be read.
     """
     with watch.stage("loading models", "Loading models"):
         from ..engine.clip.registry import load_clip
+        from ..engine.prompt.advice import check_meanings
         from ..engine.sam.registry import load_segmenter
         from ..engine.session.session import Session
 
         image_text = load_clip(clip, device)
         check_fit(settings, image_text)
+        check_meanings(prompts, image_text)
         segmenter = load_segmenter(sam, device)
     with watch.stage("preparing", "Preparing slices"):
         return Session(source.volume, image_text, segmenter, settings)
@@ -118,7 +141,7 @@ def run_prompts(
                     raise
                 bars.end("failed")
                 return Outcome(results, node, error)
-            bars.end("found" if result.found else "not found")
+            bars.end(result.verdict)
             watch.add(result.summary["seconds"])
             results.append(result)
     return Outcome(results, node, None)

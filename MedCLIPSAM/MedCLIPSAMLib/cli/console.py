@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.text import Text
 
+_SHORT = 200  # letters of what an unexpected error says
+
 
 def stdout() -> Console:
     """For results."""
@@ -23,6 +25,14 @@ def stderr(*, quiet: bool = False) -> Console:
 def complain(sentence: str) -> None:
     """Tell the user what is wrong."""
     stderr().print(Text.assemble(("Error: ", "bold red"), sentence), soft_wrap=True)
+
+
+def complain_of_unexpected(error: Exception) -> None:
+    """Tell the user, in one line, of an error that nobody thought of."""
+    said = " ".join(str(error).split())
+    what = f" ({said[:_SHORT]}{'...' if len(said) > _SHORT else ''})" if said else ""
+    line = f"{type(error).__name__}{what}; --debug shows where, please report it."
+    stderr().print(Text.assemble(("Unexpected error ", "bold red"), line), soft_wrap=True)
 
 
 @contextmanager

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..engine.presence import HIGH, LOW
+from ..engine.presence.presence import HIGH, LOW
 from .pictures import SlicePicture, draw_overview, draw_scores
 
 if TYPE_CHECKING:
@@ -19,51 +19,77 @@ if TYPE_CHECKING:
     from ..scene.run import Result
     from .chain import Source
 
+PICTURES = 2  # of each prompt
 _SLICES = 8  # of a prompt in its overview
+_LETTERS = 20  # of a prompt in the name of a file
 
 
 def write_evidence(
-    session: Session, source: Source, segmentation_node: Any, results: Sequence[Result], folder: Path
+    session: Session,
+    source: Source,
+    segmentation_node: Any,
+    results: Sequence[Result],
+    folder: Path,
+    drawn: Callable[[], None],
 ) -> None:
-    """Write `scores.csv`, and for each prompt the pictures `NN-NAME-scores.png` and `NN-NAME-slices.png`."""
+    """Write `scores.csv`, and for each prompt the pictures `NN-NAME-scores.png` and `NN-NAME-slices.png`.
+
+    Heat maps are those of the run: no model works again.
+
+    Args:
+        drawn: told after each picture.
+    """
     from ..scene.segmentation.segments import read_segment
 
     _write_scores(results, folder / "scores.csv")
     for number, result in enumerate(results, start=1):
-        stem = f"{number:02}-{re.sub(r'[^a-z0-9]+', '-', result.prompt.name.lower()).strip('-')[:40]}"
+        stem = _stem(number, result.prompt.name)
         slices = result.slices
+        judged = all(part.judged for part in slices)
+        what = "presence" if judged else "presence not judged,"
         draw_scores(
-            f"{result.prompt.name}: presence along the {session.stack.axis} axis",
+            f"{result.prompt.name}: {what} along the {session.stack.plane} slices",
             [part.index for part in slices],
             [part.score for part in slices],
             [part.found for part in slices],
-            (HIGH, LOW),
+            (HIGH, LOW) if judged else (),
+            "found" if judged else "mask, asked for on every slice",
             folder / f"{stem}-scores.png",
         )
+        drawn()
         mask = read_segment(segmentation_node, source.node, result.segment_id)
-        draw_overview(result.prompt.name, _pictures(session, result, mask), folder / f"{stem}-slices.png")
+        title = f"{result.prompt.name}: {result.verdict}"
+        draw_overview(title, _pictures(session, result, mask), folder / f"{stem}-slices.png")
+        drawn()
+
+
+def _stem(number: int, name: str) -> str:
+    """What the names of a prompt's files begin with: short, and of letters that every disk takes."""
+    words = re.findall(r"[a-z0-9]+", name.lower())
+    short = ""
+    for word in words:
+        if short and len(short) + len(word) >= _LETTERS:
+            break
+        short = f"{short}-{word[:_LETTERS]}"
+    return f"{number:02}{short}"
 
 
 def _pictures(session: Session, result: Result, mask: np.ndarray) -> list[SlicePicture]:
     stack = session.stack
     masks = stack.arrange(mask)
     chosen = _telling(result.slices)
-    pictures = []
-    for part in result.slices:
-        if part.index not in chosen:
-            continue
-        seen = session.preview(part.index, result.prompt)
-        pictures.append(
-            SlicePicture(
-                session.window.to_uint8(stack.array[part.index]),
-                seen.heat_map(),
-                part.boxes,
-                masks[part.index],
-                stack.spacing[1:],
-                f"slice {part.index}: {part.score:.2f}, {'found' if part.found else 'not found'}",
-            )
+    return [
+        SlicePicture(
+            session.window.to_uint8(stack.array[part.index]),
+            session.heat_map(part.index, result.prompt),
+            part.boxes,
+            masks[part.index],
+            stack.spacing[1:],
+            f"slice {part.index}: {f'{part.score:.2f}, {part.verdict}' if part.judged else part.verdict}",
         )
-    return pictures
+        for part in result.slices
+        if part.index in chosen
+    ]
 
 
 def _telling(slices: Sequence[SliceSummary]) -> set[int]:
@@ -91,7 +117,8 @@ def _rows(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
             yield {
                 "prompt": result.prompt.name,
                 "slice": part.index,
-                "found": int(part.found),
+                "found": int(part.found) if part.judged else "not judged",
+                "mask": int(part.found),
                 "score": f"{part.score:.4f}",
                 "boxes": "; ".join(" ".join(f"{edge:.1f}" for edge in box) for box in part.boxes),
                 **{name: f"{value:.4f}" for name, value in part.clues.items()},

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock
-
 from ..engine.errors import InputError
-from ..engine.machine.locking import held, take_abandoned
+from ..engine.machine import locking
 from ..engine.machine.temporary import temporary_folder
 from ..scene.files.replacing import move_into_place
-
-_LOCK = ".medclipsam-{}.lock"
 
 
 def check_file(path: Path, suffix: str, *, force: bool) -> None:
@@ -69,12 +65,8 @@ def reserved(*targets: Path | None) -> Iterator[None]:
     """
     with ExitStack() as stack:
         for target in filter(None, targets):
-            _remove_abandoned_locks(target.parent)
-            lock = target.with_name(_LOCK.format(target.name))
             busy = InputError(f"{target}: another run is writing it; wait for that, or name another.")
-            with suppress(OSError):  # a disk without locks; files are still moved into place whole
-                stack.enter_context(held(FileLock(lock), busy))
-            stack.callback(lock.unlink, missing_ok=True)
+            stack.enter_context(locking.reserved(target, busy))
         yield
 
 
@@ -104,15 +96,6 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None
-
-
-def _remove_abandoned_locks(folder: Path) -> None:
-    for path in folder.glob(_LOCK.format("*")):
-        lock = FileLock(path)
-        if take_abandoned(lock, path):
-            with suppress(OSError):
-                path.unlink()
-            lock.release()
 
 
 def _check_parent(path: Path) -> None:

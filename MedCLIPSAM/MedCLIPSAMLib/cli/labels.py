@@ -29,6 +29,8 @@ def read_labels(path: Path) -> tuple[Any, np.ndarray]:
         InputError: no volume, or one with fractions or with values below 0, as images have them.
     """
     node = read_volume(path)
+    if path.suffix.lower() in PICTURES:
+        slicer.util.arrayFromVolume(node)[:] = read_numbers(path)  # of a palette the numbers, not the colours
     array = volume_from_node(node).array
     with np.errstate(invalid="ignore"):  # of what is no whole number
         labels = array.astype(np.int64)

@@ -21,10 +21,25 @@ if TYPE_CHECKING:
 _WHAT, _WHERE, _MODELS, _CHAIN = "What to look for", "Where to look", "Models", "The chain"
 
 VolumeArgument = Annotated[
-    Path, typer.Argument(metavar="VOLUME", help="NRRD, NIfTI or MetaImage file, or a DICOM folder.")
+    Path,
+    typer.Argument(
+        metavar="VOLUME", help="NRRD, NIfTI or MetaImage file, DICOM folder or file, PNG, JPEG, TIFF or BMP picture."
+    ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1, ...", rich_help_panel=_MODELS)
+]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar="NAME",
+        help="Numbers of the large networks: fp32, bf16, fp16, or auto, what the device is fastest in.",
+        rich_help_panel=_MODELS,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
@@ -69,10 +84,10 @@ class ChainOptions:
         typer.Option(
             "--axis",
             metavar="AXIS",
-            help="Slices are axial, coronal, sagittal, or as acquired.",
+            help="Slices: axial, coronal, sagittal, acquisition (as stored), or auto: axial, or as thick slices lie.",
             rich_help_panel=_WHERE,
         ),
-    ] = "acquisition"
+    ] = "auto"
     window: Annotated[
         str | None,
         typer.Option(
@@ -109,10 +124,7 @@ class ChainOptions:
             rich_help_panel=_MODELS,
         ),
     ] = "lite-medsam"
-    device: Annotated[
-        str,
-        typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1, ...", rich_help_panel=_MODELS),
-    ] = "auto"
+    device: DeviceOption = "auto"
     saliency: Annotated[
         str | None,
         typer.Option(
@@ -158,23 +170,19 @@ class ChainOptions:
             rich_help_panel=_CHAIN,
         ),
     ] = None
-    precision: Annotated[
-        str,
-        typer.Option(
-            "--precision",
-            metavar="NAME",
-            help="Numbers of the large networks: fp32, bf16, fp16, or auto, what the device is fastest in.",
-            rich_help_panel=_MODELS,
-        ),
-    ] = "auto"
+    precision: PrecisionOption = "auto"
     slicewise: Annotated[
         bool,
-        typer.Option("--slicewise", help="As published: a box on every slice, absent or not.", rich_help_panel=_CHAIN),
+        typer.Option(
+            "--slicewise", help="As published: a box on every slice; presence is not judged.", rich_help_panel=_CHAIN
+        ),
     ] = False
     exact: Annotated[
         bool,
         typer.Option(
-            "--exact", help="Saliency and localisation exactly as published, by m2ib.", rich_help_panel=_CHAIN
+            "--exact",
+            help="Saliency and localisation exactly as published, by m2ib; presence is not judged.",
+            rich_help_panel=_CHAIN,
         ),
     ] = False
 

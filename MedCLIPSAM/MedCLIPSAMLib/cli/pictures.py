@@ -26,7 +26,7 @@ class SlicePicture:
 
     Attributes:
         image: (H, W) uint8.
-        heat: (H, W) 0 to 1.
+        heat: (H, W) 0 to 1; None where nothing was looked for.
         boxes: (B, 4) x0, y0, x1, y1 in pixels, x1 and y1 one past the last.
         mask: (H, W) bool.
         spacing: (row, column) mm.
@@ -34,7 +34,7 @@ class SlicePicture:
     """
 
     image: np.ndarray
-    heat: np.ndarray
+    heat: np.ndarray | None
     boxes: np.ndarray
     mask: np.ndarray
     spacing: tuple[float, float]
@@ -73,24 +73,26 @@ def draw_scores(
     title: str,
     slices: Sequence[int],
     scores: Sequence[float],
-    found: Sequence[bool],
-    levels: tuple[float, float],
+    marked: Sequence[bool],
+    levels: Sequence[float],
+    meaning: str,
     path: Path,
 ) -> None:
     """Score of each slice along the axis; to a PNG file.
 
     Args:
-        levels: scores from which a slice is found by itself, and beside one that is.
+        marked: slices that are shown in colour, which has a ``meaning``.
+        levels: scores from which a slice is found by itself, and beside one that is; none if nothing depended on them.
     """
     figure = Figure(figsize=(8, 3), layout="constrained")
     axes = figure.add_subplot(title=_short(title, 90), xlabel="slice", ylabel="score", ylim=(0, 1.02))
-    axes.fill_between(slices, 0, 1, where=list(found), step="mid", color=_MASK, alpha=0.25, linewidth=0, label="found")
+    axes.fill_between(slices, 0, 1, where=list(marked), step="mid", color=_MASK, alpha=0.25, linewidth=0, label=meaning)
     axes.plot(slices, scores, color="black", marker=".", linewidth=1)
-    for level, style in zip(levels, ("--", ":"), strict=True):
+    for level, style in zip(levels, ("--", ":"), strict=False):
         axes.axhline(level, color="grey", linestyle=style, linewidth=1)
     axes.margins(x=0.01)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if any(found):
+    if any(marked):
         axes.legend(loc="upper right")
     _save(figure, path)
 
@@ -115,7 +117,8 @@ def _draw_image(axes: Axes, picture: SlicePicture, title: str) -> None:
 
 
 def _draw_heat(axes: Axes, picture: SlicePicture) -> None:
-    axes.imshow(picture.heat, cmap=_HEAT, vmin=0, vmax=1, alpha=0.7 * picture.heat, aspect=axes.get_aspect())
+    if picture.heat is not None:
+        axes.imshow(picture.heat, cmap=_HEAT, vmin=0, vmax=1, alpha=0.7 * picture.heat, aspect=axes.get_aspect())
 
 
 def _draw_boxes(axes: Axes, picture: SlicePicture) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from math import ceil
@@ -32,6 +32,22 @@ class Stopwatch:
         with self._console.status(Text(announcement)):
             yield
         self.add({name: time.perf_counter() - start})
+
+    @contextmanager
+    def counted(self, name: str, announcement: str, total: int) -> Iterator[Callable[[], None]]:
+        """As `stage`, for ``total`` things, each of which is told to what this yields."""
+        start = time.perf_counter()
+        columns = rich_progress.TextColumn(announcement, markup=False), rich_progress.BarColumn()
+        with rich_progress.Progress(
+            *columns, rich_progress.MofNCompleteColumn(), rich_progress.TimeElapsedColumn(), console=self._console
+        ) as bar:
+            task = bar.add_task(name, total=total)
+            yield lambda: bar.advance(task)
+        self.add({name: time.perf_counter() - start})
+
+    def say(self, sentence: str) -> None:
+        """A line of its own, which stays."""
+        self._console.print(Text(sentence), soft_wrap=True)
 
     def add(self, seconds: dict[str, float]) -> None:
         """Add what others have measured."""

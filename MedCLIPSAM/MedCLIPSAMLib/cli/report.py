@@ -16,33 +16,55 @@ from .. import __version__
 
 if TYPE_CHECKING:
     from ..engine.session.session import Session
+    from ..scene.files.saving import Saved
     from ..scene.run import Result
+
+# By `SliceStack.reason`.
+_BECAUSE = {
+    "asked": "as --axis says",
+    "trained": "which the models know best",
+    "thick": "as they were acquired: they are more than twice as far apart as their pixels",
+    "single": "the only one there is",
+}
 
 
 def make_report(
     file: Path,
     session: Session,
     results: Sequence[Result],
-    written: Sequence[Path],
+    saved: Saved,
     seconds: Mapping[str, float],
+    remarks: Sequence[str] = (),
+    evidence: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """An account of a run that JSON can hold.
 
     Args:
         file: the volume.
-        written: files with the segmentation.
+        saved: where the segmentation is, and what its files do not hold.
         seconds: by stage, of the whole run.
+        remarks: on how the volume was read.
+        evidence: other files, which belong to it.
     """
     volume = session.stack.volume
     voxel_ml = abs(float(np.linalg.det(volume.ijk_to_ras[:3, :3]))) / 1000
+
+    def millilitres(voxels: int) -> float | None:  # a picture has no thickness
+        return None if volume.is_picture else round(voxels * voxel_ml, 3)
+
     prompts = []
     for result in results:
+        lost = saved.lost.get(result.prompt.name, 0)
         prompts.append(
             {
                 "name": result.prompt.name,
                 "wordings": list(result.prompt.wordings),
+                "contrast": list(result.prompt.contrast),
+                "points": [{"ras": list(point.ras), "positive": point.positive} for point in result.prompt.points],
                 "segment_id": result.segment_id,
-                "volume_ml": round(result.summary["voxels"] * voxel_ml, 3),
+                "volume_ml": millilitres(result.summary["voxels"]),
+                "lost_voxels": lost,
+                "lost_ml": millilitres(lost),
                 **result.summary,
             }
         )
@@ -53,8 +75,10 @@ def make_report(
             "modality": volume.modality,
             "size_ijk": list(volume.array.shape[::-1]),
             "spacing_mm": np.round(volume.spacing, 4).tolist(),
+            "remarks": list(remarks),
         },
-        "output": [str(path) for path in written],
+        "output": [str(path) for path in saved.files],
+        "evidence": [str(path) for path in evidence],
         "models": {
             role: {"name": model.name, "sha256": model.checksum, "device": str(model.device)}
             for role, model in (("clip", session.clip), ("segmenter", session.segmenter))
@@ -72,26 +96,52 @@ def as_json(report: Mapping[str, Any]) -> str:
     return json.dumps(report, indent=2, allow_nan=False) + "\n"
 
 
-def print_results(report: Mapping[str, Any], console: Console) -> None:
-    """Tables: what was found for each prompt, how long each stage took, and where the files are."""
+def print_results(report: Mapping[str, Any], console: Console, file: Path | None = None) -> None:
+    """Tables: what was found for each prompt, how long each stage took, and where the files are.
+
+    Args:
+        file: that has the report.
+    """
     table = Table("Prompt", "Found on")
-    for title in ("Volume (ml)", "Seconds"):
+    is_picture = any(prompt["volume_ml"] is None for prompt in report["prompts"])
+    overlap = [prompt["name"] for prompt in report["prompts"] if prompt["lost_voxels"]]
+    size, lost, unit = ("voxels", "lost_voxels", "pixels") if is_picture else ("volume_ml", "lost_ml", "ml")
+    number = "{:.0f}" if is_picture else "{:.1f}"
+    titles = (f"{'Area' if is_picture else 'Volume'} ({unit})", *([f"Lost ({unit})"] if overlap else []), "Seconds")
+    for title in titles:
         table.add_column(title, justify="right")
     for prompt in report["prompts"]:
-        found = f"{prompt['slices_found']} of {prompt['slices_searched']} slices"
+        where = f"{prompt['slices_with_mask']} of {prompt['slices_searched']} slices"
+        if not prompt["judged"]:
+            where = f"presence not judged; mask on {where}"
+        elif not prompt["found"]:
+            where = "not found"
         table.add_row(
             Text(prompt["name"]),
-            found if prompt["found"] else "not found",
-            f"{prompt['volume_ml']:.1f}",
+            where,
+            number.format(prompt[size]),
+            *([number.format(prompt[lost])] if overlap else []),
             f"{sum(prompt['seconds'].values()):.1f}",
         )
     console.print(table)
+    if overlap:
+        console.print(overlap_line(overlap), soft_wrap=True)
     unknown = [prompt["name"] for prompt in report["prompts"] if prompt["taken_for"] == ""]
     if unknown:
         console.print(unknown_line(unknown, report["models"]["clip"]["name"], report["vocabulary"]), soft_wrap=True)
+    settings = report["settings"]
+    console.print(Text(f"Slices: {settings['axis']}, {_BECAUSE[settings['axis_because']]}."), soft_wrap=True)
     console.print(stage_line(report["seconds"]), soft_wrap=True)
-    for path in report["output"]:
+    for path in (*report["output"], *report["evidence"], *([] if file is None else [file])):
         console.print(Text(f"Written: {path}"), soft_wrap=True)
+
+
+def overlap_line(prompts: Sequence[str]) -> Text:
+    """What a label map could not hold."""
+    return Text(
+        f"Warning: prompts overlap, and the label map has less of {', '.join(prompts)} than was found: "
+        "where they do, it keeps the earlier prompt. --separate, or .seg.nrrd, keeps all."
+    )
 
 
 def unknown_line(prompts: Sequence[str], model: str, vocabulary: Sequence[str]) -> Text:

@@ -136,7 +136,7 @@ def slices_of(stack: SliceStack, limits: tuple[int, int | None]) -> range:
     first, end = limits[0], last if limits[1] is None else limits[1]
     if not 0 <= first <= end <= last:
         asked = f"{first}" if first == end else f"{first} to {end}"
-        raise InputError(f"{stack.volume.name} has {stack.axis} slices 0 to {last}; choose among them, not {asked}.")
+        raise InputError(f"{stack.volume.name} has {stack.plane} slices 0 to {last}; choose among them, not {asked}.")
     return range(first, end + 1)
 
 

@@ -19,5 +19,17 @@ class ModelError(MedCLIPSAMError):
     """A model is unknown, missing, damaged, or not the kind that was asked for."""
 
 
+class NotInstalledError(ModelError):
+    """A model that is known is not on this computer.
+
+    Attributes:
+        how: the arguments of `medclipsam models` that bring it.
+    """
+
+    def __init__(self, sentence: str, how: str) -> None:
+        super().__init__(sentence)
+        self.how = how
+
+
 class Cancelled(MedCLIPSAMError):
     """The user cancelled; nothing of the unfinished result is kept."""

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 
 import numpy as np
 from surface_distance import (
@@ -26,7 +27,7 @@ class Scores:
     """Agreement of one segment with its reference.
 
     Attributes:
-        dice: 0 to 1; 1 where both are empty, 0 where one is.
+        dice: 0 to 1; 0 where one is empty, NaN where both are: that says nothing of how well a structure is drawn.
         surface_dice: normalised surface distance: the part of both surfaces which lies within the tolerance
             of the other one (Nikolov et al. 2021, doi:10.2196/26151), 0 to 1; empty masks as for `dice`.
         hausdorff95: 95th percentile of the distances between the surfaces in mm, the larger of both
@@ -36,6 +37,11 @@ class Scores:
     dice: float
     surface_dice: float
     hausdorff95: float
+
+    @property
+    def both_empty(self) -> bool:
+        """Whether neither the segment nor its reference has a voxel."""
+        return math.isnan(self.dice)
 
     def to_dict(self) -> dict[str, float | None]:
         """The scores for JSON, which has no NaN: it becomes None."""
@@ -48,6 +54,19 @@ class Evaluation:
 
     scores: dict[str, Scores]
     unmatched: tuple[str, ...]
+
+    @property
+    def mean(self) -> Scores | None:
+        """Of the segments that have a voxel, or whose reference has; distances of those that have one. None if none."""
+        drawn = [scores for scores in self.scores.values() if not scores.both_empty]
+        if not drawn:
+            return None
+        measured = [scores.hausdorff95 for scores in drawn if not math.isnan(scores.hausdorff95)]
+        return Scores(
+            fmean(scores.dice for scores in drawn),
+            fmean(scores.surface_dice for scores in drawn),
+            fmean(measured) if measured else math.nan,
+        )
 
 
 def score(
@@ -70,8 +89,8 @@ def score(
         raise InputError(f"The segment has the shape {mask.shape}, its reference {reference.shape}; give one grid.")
     mask, reference = mask.astype(bool, copy=False), reference.astype(bool, copy=False)
     if not (mask.any() and reference.any()):
-        equal = float(mask.any() == reference.any())
-        return Scores(equal, equal, math.nan)
+        agreement = 0.0 if mask.any() or reference.any() else math.nan
+        return Scores(agreement, agreement, math.nan)
     distances = compute_surface_distances(reference, mask, tuple(float(mm) for mm in spacing)[::-1])
     return Scores(
         dice=float(compute_dice_coefficient(reference, mask)),

@@ -16,6 +16,8 @@ _HEIGHT, _MARGIN = 64, 2
 class EvidencePlot(qt.QObject):
     """One bar for each slice of a run, as high as its presence; those that have the structure in its colour.
 
+    Where presence was not judged, bars are as high as their place allows, and hatched.
+
     Args:
         label: where it is drawn.
         clicked: told the number of the slice.
@@ -65,12 +67,13 @@ class EvidencePlot(qt.QObject):
         inner = _HEIGHT - 2 * _MARGIN
         found, other = qt.QColor.fromRgbF(*self._colour), palette.color(qt.QPalette.Mid)
         for place, part in enumerate(slices):
-            height = max(1, round(part.score * inner))
+            height = max(1, round((part.score if part.judged else 1) * inner))
             left = _MARGIN + int(place * step)
             bar = qt.QRect(
                 left, _HEIGHT - _MARGIN - height, max(1, int((place + 1) * step) - int(place * step)), height
             )
-            painter.fillRect(bar, found if part.found else other)
+            paint = found if part.found else other
+            painter.fillRect(bar, paint if part.judged else qt.QBrush(paint, qt.Qt.BDiagPattern))
             # Some segments are as light as the background.
             painter.fillRect(qt.QRect(bar.left(), bar.top(), bar.width(), 1), palette.color(qt.QPalette.Text))
         painter.setPen(qt.QPen(palette.color(qt.QPalette.Text), 1, qt.Qt.DashLine))

@@ -36,6 +36,10 @@ def state_of(row: Row) -> str:
 def _outcome(outcome: Outcome) -> str:
     if outcome.cancelled:
         return _("cancelled, kept {found} slices").format(found=outcome.found)
+    if outcome.found and not outcome.judged:
+        return _("presence not judged, mask on {found} of {searched} slices").format(
+            found=outcome.found, searched=outcome.searched
+        )
     if outcome.found:
         return _("found on {found} of {searched} slices").format(found=outcome.found, searched=outcome.searched)
     return _("not found") if outcome.known else _("not found, unknown to the model")

@@ -24,12 +24,14 @@ class Outcome:
         found, searched: numbers of slices.
         known: False where the model was not trained to find it.
         cancelled: the run was stopped, and what it had drawn was kept.
+        judged: False where a mask was asked for on every slice, present or not.
     """
 
     found: int
     searched: int
     known: bool = True
     cancelled: bool = False
+    judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -240,8 +242,8 @@ def _outcome(value: object) -> Outcome:
     outcome = Outcome(**checked_type(value, "An outcome", dict))
     for count in (outcome.found, outcome.searched):
         checked_type(count, "A count of slices", int)
-    for flag in (outcome.known, outcome.cancelled):
-        checked_type(flag, "Known or cancelled", bool)
+    for flag in (outcome.known, outcome.cancelled, outcome.judged):
+        checked_type(flag, "Known, cancelled or judged", bool)
     return outcome
 
 

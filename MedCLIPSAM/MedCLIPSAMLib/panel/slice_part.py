@@ -106,7 +106,9 @@ class SlicePart:
         return self._panel.asking().look(self._panel.table.row, index)
 
     def _seen(self, evidence: SliceEvidence) -> None:
-        if evidence.found:
+        if not evidence.judged:
+            text = _("{name}, slice {index}: presence not judged, a mask was asked for on every slice.")
+        elif evidence.found:
             text = _("{name}, slice {index}: found, presence {score:.2f}.")
         else:
             text = _("{name}, slice {index}: not found, presence {score:.2f}.")

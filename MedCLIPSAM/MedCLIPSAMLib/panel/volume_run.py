@@ -132,7 +132,8 @@ class VolumeRun:
             return
         self._started = time.monotonic()
         job = self._jobs[self._place]
-        request = Segment(job.prompt, self._slices.start, self._slices.stop - 1, self._region)
+        later = tuple(other.prompt for other in self._jobs[self._place + 1 :])
+        request = Segment(job.prompt, self._slices.start, self._slices.stop - 1, self._region, later)
         self._live.begin(self._target.volume_node, self._target.stack, self._slices, job.colour)
         self._number = self._link.ask(request, self._heard)
 

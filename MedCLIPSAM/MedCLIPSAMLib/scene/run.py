@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..engine.errors import InputError
 from ..engine.prompt.prompt import Prompt, PromptSet
-from ..engine.session.evidence import Progress, SliceSummary
+from ..engine.session.evidence import Progress, SliceSummary, verdict
 from .segmentation.results import Chain, Target
 from .segmentation.segments import check_target
 
@@ -54,8 +54,13 @@ class Result:
 
     @property
     def found(self) -> bool:
-        """Whether the structure was found on any slice."""
+        """Whether there is a mask on any slice."""
         return any(part.found for part in self.slices)
+
+    @property
+    def verdict(self) -> str:
+        """For people, as of `engine.session.evidence.verdict`."""
+        return verdict(self.found, all(part.judged for part in self.slices))
 
 
 def run(

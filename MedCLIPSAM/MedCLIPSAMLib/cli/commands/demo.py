@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
+from .. import options
 from ..chain import open_session, read_source, run_prompts
 from ..console import stderr, stdout
 from ..files import check_folder, new_files
@@ -25,10 +27,12 @@ _PICTURES = 8
 
 def demo(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")] = Path("output/demo"),
+    device: options.DeviceOption = "auto",
+    precision: options.PrecisionOption = "auto",
 ) -> None:
     """Segment the MNI152 T1 template of nilearn by the words "brain" and, to see it refused, "liver"."""
     prompts = read_prompts(_PROMPTS, None, None, None)
-    settings = read_settings(axis="axial", window=None)
+    settings = read_settings(axis="axial", window=None, precision=precision)
     out.parent.mkdir(parents=True, exist_ok=True)
     check_folder(out, force=True)
 
@@ -38,7 +42,7 @@ def demo(
         with watch.stage("unpacking", "Unpacking the MNI152 template"):
             reference = _unpack(volume)
         source = read_source(volume, "MR", watch)
-        session = open_session(source, "quickstart", "lite-medsam", "auto", settings, watch)
+        session = open_session(source, prompts, "quickstart", "lite-medsam", device, settings, watch)
         outcome = run_prompts(session, source, prompts, range(len(session.stack)), console, watch)
         if outcome.failure is not None:
             raise outcome.failure
@@ -47,7 +51,7 @@ def demo(
         from ...scene.files.saving import save
 
         with watch.stage("saving", "Saving"):
-            save(node, source.node, folder / "mni152_t1.seg.nrrd")
+            saved = save(node, source.node, folder / "mni152_t1.seg.nrrd")
         with watch.stage("pictures", "Drawing pictures"):
             _draw(source.node, node, results[0], folder)
         written = [out / file.name for file in sorted(folder.iterdir())]
@@ -55,7 +59,8 @@ def demo(
     from ...engine.evaluate import score
     from ...scene.segmentation.segments import read_segment
 
-    print_results(make_report(out / volume.name, session, results, written, watch.seconds), stdout())
+    saved = replace(saved, files=tuple(written))
+    print_results(make_report(out / volume.name, session, results, saved, watch.seconds), stdout())
     mask = read_segment(node, source.node, results[0].segment_id)
     dice = score(mask, reference, source.volume.spacing).dice
     stdout().print(f"Dice of brain against the brain mask of nilearn: {dice:.3f}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from ..progress import Stopwatch
 from ..report import as_json
 
 if TYPE_CHECKING:
-    from ...engine.evaluate import Evaluation
+    from ...engine.evaluate import Evaluation, Scores
 
 
 def evaluate(
@@ -53,7 +54,11 @@ def evaluate(
             "segmentation": str(segmentation),
             "labels": str(labels),
             "tolerance_mm": TOLERANCE_MM,
-            "segments": {name: scores.to_dict() for name, scores in evaluation.scores.items()},
+            "segments": {
+                name: {**scores.to_dict(), "both_empty": scores.both_empty}
+                for name, scores in evaluation.scores.items()
+            },
+            "mean": evaluation.mean and evaluation.mean.to_dict(),
             "unmatched": list(evaluation.unmatched),
         }
         print(as_json(account), end="")
@@ -66,12 +71,16 @@ def _table(evaluation: Evaluation, tolerance: float) -> Table:
     for title in ("Dice", f"Surface distance, normalised at {tolerance:g} mm", "Hausdorff 95 (mm)"):
         table.add_column(title, justify="right")
     for name, scores in evaluation.scores.items():
-        values = (scores.dice, scores.surface_dice, scores.hausdorff95)
-        formats = ("{:.3f}", "{:.3f}", "{:.1f}")
-        table.add_row(
-            Text(name),
-            *("-" if value != value else form.format(value) for form, value in zip(formats, values, strict=True)),
-        )
+        table.add_row(Text(name), *(("both empty", "", "") if scores.both_empty else _cells(scores)))
     for name in evaluation.unmatched:
         table.add_row(Text(name), "no label of this name", "", "")
+    drawn = sum(not scores.both_empty for scores in evaluation.scores.values())
+    if evaluation.mean is not None and drawn > 1:
+        table.add_section()
+        table.add_row(f"mean of {drawn}", *_cells(evaluation.mean))
     return table
+
+
+def _cells(scores: Scores) -> tuple[str, str, str]:
+    distance = "-" if math.isnan(scores.hausdorff95) else f"{scores.hausdorff95:.1f}"
+    return f"{scores.dice:.3f}", f"{scores.surface_dice:.3f}", distance

@@ -36,6 +36,7 @@ def list_models() -> None:
             for name in _open_clips():
                 table.add_row(*map(Text, (name, "open_clip model", "", "on this computer")))
         stdout().print(table)
+    _tell("What is not installed comes by: medclipsam models download NAME, or: medclipsam models import PATH")
     stdout().print("--clip takes the FOLDER of a model, too, and --sam NAME:FILE or FILE.", highlight=False)
 
 
@@ -43,6 +44,7 @@ def list_models() -> None:
 def info(name: Name) -> None:
     """Tell what a model is for, its licence, what to cite, and where it comes from."""
     entry = find_entry(name)
+    state = Store().state(entry)
     table = Table.grid(padding=(0, 2))
     for what, value in (
         ("name", entry.name),
@@ -52,11 +54,13 @@ def info(name: Name) -> None:
         ("licence", entry.license),
         ("cite", entry.citation),
         ("source", entry.source),
-        ("state", Store().state(entry)),
+        ("state", state),
         ("SHA-256", _checksums(entry)),
     ):
         table.add_row(what, Text(value))
     stdout().print(table)
+    if state == "not installed":
+        _tell(f"Type: medclipsam models {entry.installed_by}")
 
 
 @models.command()
@@ -99,22 +103,25 @@ def export(name: Name, path: Annotated[Path, typer.Argument(metavar="FILE.zip", 
 
 @models.command()
 def verify(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="All models of the store if not given.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="All models that are here if not given.")] = None,
 ) -> None:
-    """Compare every file of the store with its checksum, and load the models once."""
+    """Compare every file with its checksum, and load the models once."""
+    from ...engine.models.built_in import verify_built_in
+
     store, damaged = Store(), []
-    chosen = [find_entry(name)] if name else [e for e in catalogue().values() if store.state(e) in ("ready", "damaged")]
+    here = [entry for entry in catalogue().values() if store.state(entry) != "not installed"]
+    chosen = [find_entry(name)] if name else here
     for entry in chosen:
         try:
             with Stopwatch(stderr()).stage("verifying", f"Verifying {entry.title}"):
-                if not entry.built_in:
+                if entry.built_in:
+                    verify_built_in(entry)
+                else:
                     store.verify(entry.name)
                 _load(entry)
             stdout().print(f"{entry.name}: as it should be", highlight=False)
         except ModelError as error:
             damaged.append(str(error))
-    if not chosen:
-        stdout().print("The store is empty.")
     if damaged:
         raise ModelError(" ".join(damaged))
 
@@ -137,7 +144,7 @@ def remove(name: Name) -> None:
 
 @models.command()
 def path(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The store itself if not given.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The store itself if not given.")] = None,
     folder: Annotated[
         str | None,
         typer.Option(
@@ -165,9 +172,15 @@ def path(
 
 
 def _checksums(entry: Entry) -> str:
+    from ...engine.files.checksum import sha256
+    from ...engine.models.built_in import built_in_weights
+
     if entry.built_in:
-        return "none: the store has no files of it"
-    return "\n".join(f"{file}: {value}" for file, value in entry.sha256.items()) or "that of its arrival"
+        file = built_in_weights(entry)
+        return f"{file.name}: {sha256(file)}"
+    store = Store()
+    known = store.checksums(entry.name) if store.state(entry) == "ready" else entry.sha256
+    return "\n".join(f"{file}: {value}" for file, value in known.items()) or "recorded when it arrives"
 
 
 def _tell(sentence: str) -> None:

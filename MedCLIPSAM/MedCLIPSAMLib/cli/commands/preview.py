@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from ...engine.errors import InputError
 from .. import options
-from ..chain import open_session, read_source
+from ..chain import check_wordings, open_session, read_source
 from ..console import stderr, stdout
 from ..files import check_apart, check_file, new_file
 from ..progress import Stopwatch
@@ -20,9 +21,12 @@ from ..request import slices_of
 @options.with_chain_options
 def preview(
     volume: options.VolumeArgument,
-    slice_number: Annotated[int, typer.Option("--slice", metavar="K", min=0, help="The slice, from 0.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PNG", help="Picture to write.")],
     chain: options.ChainOptions,
+    slice_number: Annotated[
+        int | None,
+        typer.Option("--slice", metavar="K", min=0, help="The slice, from 0; needed where there are several."),
+    ] = None,
     force: options.ForceOption = False,
     quiet: options.QuietOption = False,
 ) -> None:
@@ -34,15 +38,19 @@ def preview(
     with watch.stage("starting", "Starting"):
         meaning, settings = chain.read_modality(), chain.read_settings()
 
+        check_wordings(asked, chain.clip, stderr())
     source = read_source(volume, meaning, watch)
     from ...engine.session.pointing import points_on
     from ...engine.volume import SliceStack
 
     stack = SliceStack(source.volume, settings.axis)
+    if slice_number is None and len(stack) > 1:
+        raise InputError(f"{source.volume.name} has {stack.plane} slices 0 to {len(stack) - 1}; choose one by --slice.")
+    slice_number = slice_number or 0
     slices_of(stack, (slice_number, slice_number))
     for item in asked:
         points_on(stack, item)  # a bad one is told before the models are loaded
-    session = open_session(source, chain.clip, chain.sam, chain.device, settings, watch)
+    session = open_session(source, asked, chain.clip, chain.sam, chain.device, settings, watch)
 
     from ..pictures import SlicePicture, draw_panels
 
@@ -50,10 +58,10 @@ def preview(
     for item in asked:
         with watch.stage("chain", f"Looking for {item.name}"):
             seen = session.preview(slice_number, item)
-        verdict = "found" if seen.found else "not found"
         if seen.taken_for == "":
             unknown.append(item.name)
-        lines.append(f"{item.name}: {verdict} on slice {slice_number}, score {seen.score:.2f}")
+        score = f", score {seen.score:.2f}" if seen.judged else ""
+        lines.append(f"{item.name}: {seen.verdict} on slice {slice_number}{score}")
         pictures.append(
             SlicePicture(
                 session.window.to_uint8(stack.array[slice_number]),
@@ -61,7 +69,7 @@ def preview(
                 seen.boxes,
                 seen.mask,
                 stack.spacing[1:],
-                f"{item.name}: {verdict}, {seen.score:.2f}",
+                f"{item.name}: {seen.verdict}{score}",
             )
         )
     if unknown and session.clip.vocabulary:

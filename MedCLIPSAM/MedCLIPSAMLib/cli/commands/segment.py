@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ...engine.errors import MedCLIPSAMError
 from .. import options
-from ..chain import open_session, read_source, run_prompts
+from ..chain import check_wordings, open_session, read_source, run_prompts
 from ..console import stderr, stdout
 from ..files import check_apart, check_file, check_folder, new_file, new_files, reserved
 from ..progress import Stopwatch
@@ -35,7 +35,9 @@ def segment(
     volume: options.VolumeArgument,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="OUT", help="File to write: .seg.nrrd, .nii.gz or .mrb."),
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="File to write: .seg.nrrd, .nii.gz, .mrb, or .png of a picture."
+        ),
     ],
     chain: options.ChainOptions,
     slices: Annotated[
@@ -54,6 +56,13 @@ def segment(
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="What was done and found, as JSON.")
     ] = None,
+    overlay: Annotated[
+        Path | None, typer.Option("--overlay", metavar="PNG", help="Of a picture: the segments drawn on it.")
+    ] = None,
+    separate: Annotated[
+        bool,
+        typer.Option("--separate", help="One file for each prompt, named OUT-PROMPT: nothing is lost to overlaps."),
+    ] = False,
     force: options.ForceOption = False,
     quiet: options.QuietOption = False,
     json: options.JsonOption = False,
@@ -69,9 +78,10 @@ def segment(
     watch = Stopwatch(console)
     with watch.stage("starting", "Starting"):
         meaning, settings = chain.read_modality(), chain.read_settings()
-        targets = _Targets(output, evidence, report, force, json, quiet)
-        targets.check(volume)
-    with reserved(output, evidence, report):
+        targets = _Targets(output, evidence, report, overlay, separate, force, json, quiet)
+        targets.check(volume, [prompt.name for prompt in asked])
+        check_wordings(asked, chain.clip, console)
+    with reserved(output, evidence, report, overlay):
         _segment(volume, meaning, asked, limits, chain, settings, targets, watch, console)
 
 
@@ -82,14 +92,20 @@ class _Targets:
     output: Path
     evidence: Path | None
     report: Path | None
+    overlay: Path | None
+    separate: bool
     force: bool
     json: bool
     quiet: bool
 
-    def check(self, volume: Path) -> None:
+    def check(self, volume: Path, names: Sequence[str]) -> None:
         from ...scene.files.saving import check_output, output_files
 
-        check_apart(volume, *output_files(check_output(self.output, force=self.force)), self.evidence, self.report)
+        output = check_output(self.output, force=self.force, names=names, separate=self.separate)
+        files = output_files(output, names, separate=self.separate)
+        check_apart(volume, *files, self.evidence, self.report, self.overlay)
+        if self.overlay is not None:
+            check_file(self.overlay, ".png", force=self.force)
         if self.evidence is not None:
             check_folder(self.evidence, force=self.force)
         if self.report is not None:
@@ -110,34 +126,45 @@ def _segment(
     source = read_source(volume, meaning, watch)
     from ...engine.session.pointing import points_on
     from ...engine.volume import SliceStack
+    from ...scene.files.saving import check_slices
 
+    check_slices(targets.output, source.node)
+    if targets.overlay is not None:
+        check_slices(targets.overlay, source.node, instead="--evidence")
     stack = SliceStack(source.volume, settings.axis)
     searched = slices_of(stack, limits)
     for prompt in asked:
         points_on(stack, prompt, searched)  # a bad one is told before the models are loaded
-    session = open_session(source, chain.clip, chain.sam, chain.device, settings, watch)
+    session = open_session(source, asked, chain.clip, chain.sam, chain.device, settings, watch)
     outcome = run_prompts(session, source, asked, searched, console, watch)
     results, node = outcome.results, outcome.segmentation_node
 
+    from ...scene.files.overlay import write_overlay
     from ...scene.files.saving import save
+    from ...scene.remarks import remarks
     from ..report import as_json, make_report, print_results
 
     output = targets.output
     with watch.stage("saving", f"Saving {output.name}"):
-        written = save(node, source.node, output, force=targets.force)
+        saved = save(node, source.node, output, force=targets.force, separate=targets.separate)
     missing = [prompt.name for prompt in asked][len(results) :]
     with _telling_what_is_saved(f"{output} is saved" + (f" without {', '.join(missing)}" if missing else "")):
-        account = make_report(volume, session, results, written, watch.seconds)
-        if targets.report is not None:
-            with new_file(targets.report) as unfinished:
-                unfinished.write_text(as_json(account), encoding="utf-8")
+        drawn = [] if targets.overlay is None else [targets.overlay]
+        if targets.overlay is not None:
+            with watch.stage("pictures", f"Drawing {targets.overlay.name}"), new_file(targets.overlay) as unfinished:
+                write_overlay(node, source.node, session.window, unfinished)
+        account = make_report(volume, session, results, saved, watch.seconds, remarks(source.node), drawn)
+        _write_report(targets, account)
         if targets.evidence is not None:
             with new_files(targets.evidence) as folder:
                 _write_evidence(session, source, node, results, folder, watch)
+                drawn += [targets.evidence / file.name for file in sorted(folder.iterdir())]
+            account = make_report(volume, session, results, saved, watch.seconds, remarks(source.node), drawn)
+            _write_report(targets, account)  # again, with the pictures: they may have failed or been interrupted
         if targets.json:
             print(as_json(account), end="")
         elif not targets.quiet:
-            print_results(account | {"seconds": watch.seconds}, stdout())
+            print_results(account, stdout(), targets.report)
         if outcome.failure is not None:
             raise outcome.failure
 
@@ -154,10 +181,18 @@ def _telling_what_is_saved(saved: str) -> Iterator[None]:
         raise
 
 
+def _write_report(targets: _Targets, account: Mapping[str, Any]) -> None:
+    from ..report import as_json
+
+    if targets.report is not None:
+        with new_file(targets.report) as unfinished:
+            unfinished.write_text(as_json(account), encoding="utf-8")
+
+
 def _write_evidence(
     session: Session, source: Source, node: Any, results: Sequence[Result], folder: Path, watch: Stopwatch
 ) -> None:
-    from ..evidence import write_evidence
+    from ..evidence import PICTURES, write_evidence
 
-    with watch.stage("pictures", "Drawing pictures"):
-        write_evidence(session, source, node, results, folder)
+    with watch.counted("pictures", "Drawing pictures", PICTURES * len(results)) as drawn:
+        write_evidence(session, source, node, results, folder, drawn)

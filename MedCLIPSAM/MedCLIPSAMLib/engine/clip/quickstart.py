@@ -46,15 +46,14 @@ class QuickStart:
         state = read_state_dict(folder / WEIGHTS)
         try:
             config = QuickStartConfig(**json.loads((folder / CONFIG).read_text("utf-8")))
-            anchors = json.loads((folder / ANCHORS).read_text("utf-8"))
-            parts = {text: frozenset(covered) for text, covered in anchors.items()}
+            parts = read_anchors(folder)
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
             net = QuickStartNet(config)
             net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
         except Exception as error:  # tokenizers raises bare Exception
             if ran_out(error):
                 raise
-            raise ModelError(f"The quick-start model in '{folder}' is damaged: install MedCLIP-SAM again.") from error
+            raise _damaged(folder) from error
         self._tokenizer.no_truncation()
         self._net = net.eval().requires_grad_(False).to(device=device)
         self._context = config.context
@@ -120,8 +119,40 @@ class QuickStart:
         return self._net.presence_scale.clamp(1, 40) * cosine + self._net.presence_offset
 
 
+def _damaged(folder: Path) -> ModelError:
+    return ModelError(f"The quick-start model in '{folder}' is damaged: install MedCLIP-SAM again.")
+
+
 def _grey(pixels: Tensor) -> Tensor:
     return pixels.mean(1, keepdim=True)
+
+
+def weights_file() -> Path:
+    """The trained weights that come with the extension."""
+    return resource("QuickStart") / WEIGHTS
+
+
+def read_anchors(folder: Path) -> dict[str, frozenset[str]]:
+    """The terms that a model of this kind lists, each with the parts of the body that it covers.
+
+    Raises:
+        OSError, ValueError, AttributeError, TypeError: the file of ``folder`` is missing or damaged.
+    """
+    anchors = json.loads((folder / ANCHORS).read_text("utf-8"))
+    return {text: frozenset(covered) for text, covered in anchors.items()}
+
+
+def known_terms() -> tuple[str, ...]:
+    """The terms of the model that comes with the extension, without loading it.
+
+    Raises:
+        ModelError: its files are missing or damaged.
+    """
+    folder = resource("QuickStart")
+    try:
+        return tuple(read_anchors(folder))
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise _damaged(folder) from error
 
 
 def load_quickstart(device: torch.device) -> QuickStart:

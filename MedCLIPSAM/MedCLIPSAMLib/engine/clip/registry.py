@@ -19,6 +19,18 @@ from .folder import HUGGING_FACE_CONFIG, OPEN_CLIP_CONFIG, read_config
 # Built-in models: name -> function of a device, imported when asked for.
 CLIPS = {"quickstart": f"{__package__}.quickstart:load_quickstart"}
 
+# Those of them that list what they know -> function that tells it without loading them.
+_KNOWN = {"quickstart": f"{__package__}.quickstart:known_terms"}
+
+
+def known_terms(name: str) -> tuple[str, ...] | None:
+    """The terms that a built-in model was trained to find; None for a model that lists none, or only when it is loaded.
+
+    Raises:
+        ModelError: the files of the model are missing or damaged.
+    """
+    return pkgutil.resolve_name(_KNOWN[name])() if name in _KNOWN else None
+
 
 def load_clip(name_or_folder: str | Path, device: str | torch.device = "auto") -> ImageTextModel:
     """Loads a model; never touches the network.

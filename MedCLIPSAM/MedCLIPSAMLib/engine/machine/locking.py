@@ -6,10 +6,12 @@ import errno
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 
-from filelock import BaseFileLock, Timeout
+import platformdirs
+from filelock import BaseFileLock, FileLock, Timeout
 
 from ..errors import MedCLIPSAMError
 
@@ -47,6 +49,41 @@ def held(lock: BaseFileLock, busy: MedCLIPSAMError) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def reserved(path: Path, busy: MedCLIPSAMError) -> Iterator[None]:
+    """No other program of this user writes to ``path`` meanwhile, where there are locks.
+
+    Nothing shows beside what is written: the lock is a file in the user's folder for caches, named by a hash of the
+    place that ``path`` leads to.
+
+    Args:
+        busy: raised if another program does.
+    """
+    folder = platformdirs.user_cache_path("MedCLIPSAM", False) / "locks"
+    place = os.path.normcase(path.resolve())
+    file = folder / f"{sha256(os.fsencode(place)).hexdigest()[:32]}.lock"
+    with ExitStack() as stack:
+        with suppress(OSError):  # a disk without locks, or a folder that cannot be written to
+            folder.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(folder)
+            stack.enter_context(held(FileLock(file), busy))
+            stack.callback(_unlink, file)
+        yield
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for file in folder.glob("*.lock"):
+        lock = FileLock(file)
+        if take_abandoned(lock, file):
+            _unlink(file)
+            lock.release()
+
+
+def _unlink(file: Path) -> None:
+    with suppress(OSError):  # Windows removes none that is open; filelock does so itself there
+        file.unlink()
 
 
 def take_abandoned(lock: BaseFileLock, made: Path) -> bool:

@@ -47,6 +47,11 @@ class Entry:
         return self.source.startswith("built in")
 
     @property
+    def installed_by(self) -> str:
+        """The arguments of `medclipsam models` that bring it to this computer."""
+        return f"download {self.name}" if self.can_be_downloaded else f"import PATH --as {self.name}"
+
+    @property
     def can_be_downloaded(self) -> bool:
         """Whether there is a public address of it."""
         return bool(self.hub or self.url)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from filelock import FileLock
 from torch import Tensor
 
 from ..clip.folder import HUGGING_FACE_CONFIG, HUGGING_FACE_WEIGHTS, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS
 from ..errors import ModelError
 from ..files.weights import read_state_dict
-from ..machine.locking import held
+from ..machine.locking import reserved
 from ..machine.temporary import temporary_folder
 from .catalogue import Entry, find_entry
 from .recognise import check_numbers, in_hub_layout, model_of, models_of
@@ -66,11 +65,11 @@ def export_model(name: str, store: Store, path: Path) -> None:
     if path.suffix.lower() != ".zip":  # `import_model` takes other endings for weights
         raise ModelError(f"'{path}' does not end in .zip, which an import needs: choose a name that does.")
     store.verify(name)
-    if not path.parent.is_dir():  # a lock would make it
+    if not path.parent.is_dir():
         raise ModelError(f"The folder '{path.parent}' does not exist: create it first.")
-    unfinished, lock = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.lock")
+    unfinished = path.with_name(f".{path.name}.part")
     try:
-        with held(FileLock(lock), ModelError(f"Another program is writing '{path}': choose another name.")):
+        with reserved(path, ModelError(f"Another program is writing '{path}': choose another name.")):
             try:
                 if path.exists():
                     raise ModelError(f"'{path}' exists: choose another name.")
@@ -80,8 +79,6 @@ def export_model(name: str, store: Store, path: Path) -> None:
                 unfinished.replace(path)
             finally:
                 unfinished.unlink(missing_ok=True)
-                with suppress(OSError):  # Windows removes none that is open; filelock does so itself there
-                    lock.unlink()
     except OSError as error:
         raise ModelError(f"'{path}' cannot be written ({error.strerror}): choose another place.") from None
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from filelock import FileLock
 
-from ..errors import ModelError
+from ..errors import ModelError, NotInstalledError
 from ..files.checksum import sha256
 from ..machine.locking import held
 from .catalogue import Entry, catalogue, find_entry, find_storable
@@ -63,7 +63,7 @@ class Store:
         entry, folder = find_storable(name), self._find(name)
         if folder is None:
             how = "download or import it" if entry.can_be_downloaded else f"get it {entry.source}, and import it"
-            raise ModelError(f"{entry.title} is not installed: {how}.")
+            raise NotInstalledError(f"{entry.title} is not installed: {how}.", entry.installed_by)
         if self.state(entry) == "damaged":
             raise ModelError(f"{entry.title} in '{folder}' is damaged: remove it and import it again.")
         return folder

@@ -27,6 +27,24 @@ class Progress:
     moved: bool = False
 
 
+def verdict(found: bool, judged: bool) -> str:
+    """What is said to people: a mask that the settings have forced is no finding."""
+    if not judged:
+        return "presence not judged"
+    return "found" if found else "not found"
+
+
+def heat_map(saliency: np.ndarray, frame: Frame, shape: tuple[int, ...], *, absolute: bool) -> np.ndarray:
+    """(S, S) saliency -> (H, W) float32 in 0..1 on the pixels of a slice, 0 outside the frame.
+
+    Args:
+        absolute: it is in 0..1 and can be compared between slices; else it is stretched.
+    """
+    low, high = (0.0, 1.0) if absolute else (saliency.min(), saliency.max())
+    stretched = (saliency - low) / max(high - low, np.finfo(np.float32).tiny)
+    return np.clip(frame.restore(stretched, shape), 0, 1)
+
+
 @dataclass(frozen=True)
 class SliceEvidence:
     """One prompt on one slice of H x W pixels.
@@ -37,7 +55,8 @@ class SliceEvidence:
         frame: where on the slice the saliency is.
         score: presence in 0..1, comparable between slices.
         clues: evidence for it by name; see `presence.image_clues` and `presence.map_clues`.
-        found: whether the structure is held to be on this slice.
+        found: whether the structure is held to be on this slice: whether there is a mask.
+        judged: whether anything was asked about that; False where the settings force a mask, see `Settings`.
         boxes: (B, 4) float x0, y0, x1, y1 of its edges; 0 is the left edge of the first pixel, 1 its right.
         mask: (H, W) bool.
         segmenter_scores: (B,) what the segmenter thinks of its mask for each box.
@@ -61,14 +80,18 @@ class SliceEvidence:
     taken_for: str | None
     saliency_method: str
     absolute: bool
+    judged: bool = True
     edited: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def verdict(self) -> str:
+        """For people, as of `verdict`."""
+        return verdict(self.found, self.judged)
+
     def heat_map(self) -> np.ndarray:
-        """(H, W) float32 in 0..1 on the pixels of the slice, 0 outside the frame; stretched if not ``absolute``."""
-        low, high = (0.0, 1.0) if self.absolute else (self.saliency.min(), self.saliency.max())
-        stretched = (self.saliency - low) / max(high - low, np.finfo(np.float32).tiny)
-        return np.clip(self.frame.restore(stretched, self.mask.shape), 0, 1)
+        """(H, W) float32 in 0..1 on the pixels of the slice; see `heat_map`."""
+        return heat_map(self.saliency, self.frame, self.mask.shape, absolute=self.absolute)
 
 
 @dataclass(frozen=True)
@@ -86,6 +109,12 @@ class SliceSummary:
     boxes: np.ndarray
     segmenter_score: float | None
     edited: bool
+    judged: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """For people, as of `verdict`."""
+        return verdict(self.found, self.judged)
 
 
 @dataclass(frozen=True)
@@ -114,13 +143,20 @@ class SegmentEvidence:
         return any(part.found for part in self.slices)
 
     @property
+    def judged(self) -> bool:
+        """Whether it was asked on every slice if the structure is there."""
+        return all(part.judged for part in self.slices)
+
+    @property
     def summary(self) -> dict[str, Any]:
-        """JSON-ready account of the run, without the mask."""
+        """JSON-ready account of the run, without the mask; what was not judged is None."""
         return {
             "name": self.name,
             "taken_for": self.taken_for,
-            "found": self.found,
-            "slices_found": sum(part.found for part in self.slices),
+            "judged": self.judged,
+            "found": self.found if self.judged else None,
+            "slices_found": sum(part.found for part in self.slices) if self.judged else None,
+            "slices_with_mask": sum(part.found for part in self.slices),
             "slices_searched": len(self.slices),
             "voxels": int(np.count_nonzero(self.mask)),
             "saliency": self.saliency_method,
@@ -131,7 +167,7 @@ class SegmentEvidence:
                     "index": part.index,
                     "score": round(part.score, 4),
                     "clues": {name: round(value, 4) for name, value in part.clues.items()},
-                    "found": part.found,
+                    "found": part.found if part.judged else None,
                     "boxes": np.round(part.boxes, 1).tolist(),
                     "segmenter_score": None if part.segmenter_score is None else round(part.segmenter_score, 4),
                     "edited": part.edited,

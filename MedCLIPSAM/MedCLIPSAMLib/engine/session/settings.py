@@ -14,7 +14,7 @@ class Settings:
     """Choices of one session. None leaves the choice to what the model recommends.
 
     Attributes:
-        axis: along which the volume is cut into slices.
+        axis: along which the volume is cut into slices, see `SliceStack`.
         window: intensities shown to the models.
         saliency: method by its registry name.
         layer, beta, steps, noise_samples, seed: of M2IB; the published ones if ``exact``, else steps and samples of
@@ -24,10 +24,10 @@ class Settings:
         slicewise: every slice for itself, as published: a box on every slice, absent or not.
         precision: number format of the large networks, see `precision.pick_precision`.
         exact: saliency and localisation exactly as published: M2IB with its noise stream on whole slices, in float32
-            unless ``precision`` says otherwise, and K-means.
+            unless ``precision`` says otherwise, and K-means; a box on every slice, absent or not.
     """
 
-    axis: Axis = "acquisition"
+    axis: Axis = "auto"
     window: Window | None = None
     saliency: str | None = None
     layer: int | None = None
@@ -40,6 +40,11 @@ class Settings:
     precision: str = "auto"
     slicewise: bool = False
     exact: bool = False
+
+    @property
+    def judges_presence(self) -> bool:
+        """Whether slices without the structure are left out; as published, every slice gets a box, absent or not."""
+        return not (self.slicewise or self.exact)
 
     def saliency_for(self, recommended: str) -> str:
         """Name of the saliency method that runs with a model that recommends ``recommended``."""

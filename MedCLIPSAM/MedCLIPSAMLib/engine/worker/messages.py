@@ -72,12 +72,17 @@ class Edit:
 
 @dataclass(frozen=True)
 class Segment:
-    """Run the chain on the slices ``first`` to ``last``, as if nobody had corrected anything."""
+    """Run the chain on the slices ``first`` to ``last``, as if nobody had corrected anything.
+
+    Attributes:
+        later: prompts that will be asked for next; a text among them that must be worded differently is told now.
+    """
 
     prompt: Prompt
     first: int
     last: int
     region: Region | None = None
+    later: tuple[Prompt, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from ..errors import Cancelled, InputError, MedCLIPSAMError
 from ..machine.device import ran_out
 from ..models.importing import import_model
 from ..models.store import Store
+from ..prompt.advice import check_meanings, check_texts
+from ..prompt.prompt import Prompt
 from ..sam.base import PromptableSegmenter
 from ..session.evidence import Progress, SegmentEvidence
 from ..session.session import Session
@@ -63,6 +65,7 @@ class Server:
         self._loaded: tuple[tuple[str, str, str], tuple[ImageTextModel, PromptableSegmenter]] | None = None
         self._session: Session | None = None
         self._devices: tuple[str, str] | None = None  # when the session was opened
+        self._checked: set[Prompt] = set()  # whose texts the session's model can read
 
     def run(self) -> None:
         """Until the requests end, as they do when the window is gone."""
@@ -109,6 +112,7 @@ class Server:
             session.limit(request.region)
             match request:
                 case Preview(index, prompt, quick):
+                    self._check(session, (prompt,))
                     return session.preview(index, prompt, unwanted, quick=quick)
                 case Edit(index, prompt, boxes):
                     return session.edit(index, prompt, boxes)
@@ -141,8 +145,17 @@ class Server:
             self._loaded = names, self._load(*names)
         volume = Volume(request.array, request.ijk_to_ras, request.modality, request.name)
         session = self._session = Session(volume, *self._loaded[1], request.settings)
-        self._devices = _devices(session)
+        self._devices, self._checked = _devices(session), set()
         return Opened(len(session.stack), session.window, session.models, session.choices)
+
+    def _check(self, session: Session, prompts: tuple[Prompt, ...]) -> None:
+        """Raises InputError for prompts that must be worded differently."""
+        new = [prompt for prompt in prompts if prompt not in self._checked]
+        if new:
+            vocabulary = session.clip.vocabulary
+            check_texts(new, None if vocabulary is None else vocabulary.terms)
+            check_meanings(new, session.clip)
+            self._checked.update(new)
 
     def _download(self, number: int, name: str, unwanted: Callable[[], bool]) -> Stored:
         from ..models.download import download_model
@@ -155,6 +168,7 @@ class Server:
     def _segment(
         self, session: Session, number: int, request: Segment, unwanted: Callable[[], bool]
     ) -> SegmentEvidence:
+        self._check(session, (request.prompt, *request.later))
         session.forget_edits(request.prompt)
         return session.segment(
             request.prompt,

@@ -33,8 +33,9 @@ class Provenance:
 
     Attributes:
         prompt: what was asked for.
-        found: whether the structure was found; the segment is empty if not, but for what is kept of earlier runs.
-        slices_found, slices_searched: on how many of the searched slices it was found.
+        found: whether the structure was found; the segment is empty if not, but for what is kept of earlier runs. None
+            where that was not judged: the settings have forced a mask on every slice.
+        slices_found, slices_searched: on how many of the searched slices it was found, or has a mask.
         slices_kept: on how many other slices it has voxels of earlier runs.
         searched: numbers of the first and the last slice that was searched.
         edited: numbers of the slices that were corrected by hand before the run.
@@ -45,7 +46,7 @@ class Provenance:
     """
 
     prompt: Prompt
-    found: bool
+    found: bool | None
     slices_found: int = 0
     slices_searched: int = 0
     slices_kept: int = 0
@@ -88,7 +89,7 @@ class Provenance:
 
     def _check(self) -> None:
         """Raises ValueError or InputError for values that no run writes, as those of damaged tags."""
-        checked_type(self.found, "Found", bool)
+        checked_type(self.found, "Found", bool, type(None))
         checked_type(self.settings, "The settings", dict)
         first, last = (0, 0) if self.searched is None else self.searched
         counts = (self.slices_found, self.slices_searched, self.slices_kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .provenance import read_provenance
+from .provenance import Provenance, read_provenance
 from .segments import is_as_written
 
 
@@ -15,6 +15,12 @@ def report_of(segmentation_node: Any) -> str:
     segments = [segmentation.GetNthSegment(number) for number in range(segmentation.GetNumberOfSegments())]
     parts = [_paragraph(segment) for segment in segments]
     return "\n".join([f"Segments of {segmentation_node.GetName()}", "", *parts])
+
+
+def _verdict(made: Provenance) -> str:
+    if made.found is None:
+        return f"presence not judged, a mask was asked for on every slice; on {made.slices_found} there is one"
+    return f"on {made.slices_found} slices" if made.found else "no"
 
 
 def _paragraph(segment: Any) -> str:
@@ -28,7 +34,7 @@ def _paragraph(segment: Any) -> str:
         "not this": "; ".join(prompt.contrast),
         "points": len(prompt.points) or "",
         "slices searched": searched,
-        "found": f"on {made.slices_found} slices" if made.found else "no",
+        "found": _verdict(made),
         "edited slices": ", ".join(map(str, made.edited)),
         "since then": "" if is_as_written(segment) else "changed by hand",
         **{model.role: f"{model.name}, SHA-256 {model.checksum}" for model in made.models},

@@ -26,6 +26,11 @@ class Chain:
     models: tuple[ModelUse, ...]
     choices: Mapping[str, Any]
 
+    @property
+    def judged(self) -> bool:
+        """Whether presence was judged, see `Settings.judges_presence`."""
+        return not (self.choices.get("slicewise") or self.choices.get("exact"))
+
     @classmethod
     def of(cls, session: Session) -> Chain:
         """That of a session of this process."""
@@ -106,7 +111,7 @@ class Target:
         edited = {part.index for part in evidence.slices if part.edited} | set(kept)
         provenance = Provenance(
             prompt=prompt,
-            found=evidence.found,
+            found=evidence.found if evidence.judged else None,
             slices_found=sum(part.found for part in evidence.slices),
             slices_searched=len(numbers),
             searched=(numbers[0], numbers[-1]) if numbers else None,
@@ -128,7 +133,7 @@ class Target:
         """What a run that was cancelled had drawn, on ``slices``; others stay as they are. As `write`."""
         provenance = Provenance(
             prompt=prompt,
-            found=bool(mask.any()),
+            found=bool(mask.any()) if chain.judged else None,
             slices_found=len(slices),
             slices_searched=len(slices),
             searched=(min(slices), max(slices)) if slices else None,
@@ -152,7 +157,7 @@ class Target:
         provenance = replace(
             before,
             prompt=prompt,
-            found=before.found or evidence.found,
+            found=evidence.found or before.found,  # by whoever accepted it
             edited=tuple(sorted({*_edited(before, chain), evidence.index})),
         )
         return self.write(prompt, mask, [evidence.index], (), provenance, colour, changed_too=True)
