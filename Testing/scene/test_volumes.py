@@ -14,17 +14,24 @@ import pytest
 import SimpleITK as sitk
 import slicer
 from nilearn.datasets import load_mni152_template
+from PIL import Image
 from pydicom import dcmread
+from pydicom.data import get_testdata_file
 from pydicom.dataelem import RawDataElement
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless, generate_uid
 
 from MedCLIPSAMLib.engine.errors import InputError
-from MedCLIPSAMLib.engine.volume import Volume
+from MedCLIPSAMLib.engine.volume import SliceStack, Volume, Window, automatic_window
 from MedCLIPSAMLib.scene import volumes
-from MedCLIPSAMLib.scene.volumes import node_from_volume, read_volume, volume_from_node
+from MedCLIPSAMLib.scene.geometry import ijk_to_world
+from MedCLIPSAMLib.scene.pictures import LUMINANCE, UNKNOWN_SIZE
+from MedCLIPSAMLib.scene.remarks import remarks
+from MedCLIPSAMLib.scene.segmentation.segments import create_segmentation, read_segment, write_segment
+from MedCLIPSAMLib.scene.volumes import colour_remark, node_from_volume, read_volume, volume_from_node
 
 from . import grids
 from .dicom.dicom_files import write_series
+from .dicom.test_picture import x_ray
 
 RIGHT_HANDED = [kind for kind in grids.GRIDS if kind not in grids.LEFT_HANDED]
 
@@ -107,14 +114,6 @@ def test_one_file_stands_for_its_series(tmp_path: Path):
     np.testing.assert_array_equal(volume.array, grids.voxels(0))
 
 
-def remove_slice(folder: Path) -> None:
-    write_series(folder, grids.voxels(), grids.GRIDS["axial"], skip=(4,))
-
-
-def tilt(folder: Path) -> None:
-    write_series(folder, grids.voxels(), grids.TRANSFORMS["sheared"] @ grids.GRIDS["axial"])
-
-
 def two_phases(folder: Path) -> None:
     write_series(folder, grids.voxels(), grids.GRIDS["axial"])
     copy = dcmread(folder / "3-000.dcm")
@@ -127,14 +126,6 @@ def turn_one_slice(folder: Path) -> None:
     changed = dcmread(folder / "3-000.dcm")
     changed.ImageOrientationPatient = [0, 1, 0, 0, 0, 1]
     changed.save_as(folder / "3-000.dcm")
-
-
-def colour(folder: Path) -> None:
-    write_series(folder, grids.voxels(), grids.GRIDS["axial"])
-    for file in folder.iterdir():
-        changed = dcmread(file)
-        changed.SamplesPerPixel, changed.PhotometricInterpretation = 3, "RGB"
-        changed.save_as(file)
 
 
 def without_positions(folder: Path) -> None:
@@ -160,22 +151,12 @@ def spoiled(tag: str, *values: str) -> Callable[[Path], None]:
     return spoil
 
 
-def multi_frame(folder: Path) -> None:
-    write_series(folder, grids.voxels()[:1], grids.GRIDS["axial"])
-    changed = dcmread(folder / "3-000.dcm")
-    changed.NumberOfFrames = 2
-    changed.save_as(folder / "3-000.dcm")
-
-
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (lambda folder: None, "holds no DICOM images"),
-        (remove_slice, "slice distances from 3.00 to 6.00 mm"),
-        (tilt, "tilted"),
         (two_phases, "several images at one position"),
         (turn_one_slice, "several directions or sizes"),
-        (colour, "colour pixels"),
         (without_positions, "no slice positions"),
         (spoiled("ImagePositionPatient"), "no slice positions"),
         (spoiled("ImagePositionPatient", "1", "2"), "no slice positions"),
@@ -183,7 +164,6 @@ def multi_frame(folder: Path) -> None:
         (spoiled("ImageOrientationPatient"), "no slice positions"),
         (spoiled("ImageOrientationPatient", *"000000"), "no slice positions"),
         (spoiled("Rows"), "damaged or cut off"),
-        (multi_frame, "multi-frame"),
     ],
 )
 def test_dicom_folder_that_is_no_volume(spoil: Callable[[Path], None], said: str, tmp_path: Path):
@@ -201,16 +181,12 @@ def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
 
 
-def rgb(path: Path) -> None:
-    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6, 3), np.uint8), isVector=True), str(path))
+def vectors(path: Path) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6, 3), np.float32), isVector=True), str(path))
 
 
 def complex_voxels(path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6), np.complex64), np.eye(4)), path)
-
-
-def sequence(path: Path) -> None:
-    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6, 2), np.int16), np.eye(4)), path)
 
 
 def sheared(path: Path) -> None:
@@ -227,10 +203,9 @@ def sheared(path: Path) -> None:
         ("text.nrrd", text, "cannot be read as the image"),
         ("text.nii.gz", text, "cannot be read as the image"),
         ("text.mha", text, "cannot be read as the image"),
-        ("rgb.nrrd", rgb, "colour, vector or complex"),
-        ("rgb.nii.gz", rgb, "colour, vector or complex"),
-        ("complex.nii", complex_voxels, "colour, vector or complex"),
-        ("sequence.nii.gz", sequence, "a sequence of 2 volumes"),
+        ("vectors.nrrd", vectors, "vector or complex"),
+        ("vectors.nii.gz", vectors, "vector or complex"),
+        ("complex.nii", complex_voxels, "vector or complex"),
         ("sheared.nii.gz", sheared, "not at right angles"),
         ("cut.nrrd", truncated, "damaged or cut off"),
         ("cut.mha", truncated, "damaged or cut off"),
@@ -348,11 +323,95 @@ def test_nodes_which_are_no_scalar_volume():
         volume_from_node(None)
     with pytest.raises(InputError, match="empty has no image data"):
         volume_from_node(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty"))
-    colours = slicer.util.addVolumeFromArray(
-        np.zeros((3, 4, 5, 6), np.uint8), name="photo", nodeClassName="vtkMRMLVectorVolumeNode"
+    vectors = slicer.util.addVolumeFromArray(
+        np.zeros((3, 4, 5, 3), np.float32), name="warp", nodeClassName="vtkMRMLVectorVolumeNode"
     )
-    with pytest.raises(InputError, match="photo has colour"):
-        volume_from_node(colours)
+    with pytest.raises(InputError, match="warp has vectors as voxels; choose a volume in grey or in colour"):
+        volume_from_node(vectors)
+    assert colour_remark(vectors) is None
+
+
+COLOURS = np.random.default_rng(0).integers(0, 255, (4, 5, 6, 3), np.uint8)
+GREY = np.rint(COLOURS @ np.array([0.299, 0.587, 0.114]))
+
+
+@pytest.mark.row("picture-colour")
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_that_are_loaded_are_seen_by_their_luminance(channels: int):
+    array = np.concatenate([COLOURS, COLOURS], axis=-1)[..., :channels]
+    node = slicer.util.addVolumeFromArray(array, name="photo", nodeClassName="vtkMRMLVectorVolumeNode")
+    assert node.IsA("vtkMRMLVectorVolumeNode")
+    volume = volume_from_node(node)
+    np.testing.assert_array_equal(volume.array, GREY)
+    np.testing.assert_array_equal(volume.ijk_to_ras, ijk_to_world(node))
+    assert colour_remark(node) == "photo is in colour: its luminance is segmented."
+    assert colour_remark(grids.volume_node()) is None
+    # What is found there becomes a segment on its grid.
+    segmentation = create_segmentation(node)
+    mask = GREY > 150
+    np.testing.assert_array_equal(read_segment(segmentation, node, write_segment(segmentation, node, mask, "a")), mask)
+    np.testing.assert_array_equal(
+        read_segment(segmentation, node, write_segment(segmentation, node, mask & False, "b")), mask & False
+    )
+
+
+@pytest.mark.row("picture-colour")
+@pytest.mark.parametrize("name", ["a.nrrd", "a.nii.gz", "a.mha"])
+def test_colours_in_files_are_seen_by_their_luminance(name: str, tmp_path: Path):
+    image = sitk.GetImageFromArray(COLOURS, isVector=True)
+    image.SetSpacing((2, 3, 4))
+    sitk.WriteImage(image, str(tmp_path / name))
+    node = read_volume(tmp_path / name)
+    np.testing.assert_array_equal(volume_from_node(node).array, GREY)
+    np.testing.assert_allclose(node.GetSpacing(), (2, 3, 4))
+    assert LUMINANCE in remarks(node)
+
+
+ASYMMETRIC = (np.add.outer(np.arange(24), np.arange(30) * 4) + 20).astype(np.uint8)
+
+
+@pytest.mark.row("picture-kinds")
+def test_a_picture_is_one_axial_slice_as_seen(tmp_path: Path):
+    Image.fromarray(ASYMMETRIC).save(tmp_path / "thorax.png", dpi=(63.5, 50.8))
+    node = read_volume(tmp_path / "thorax.png")
+    volume = volume_from_node(node)
+    assert (node.GetName(), volume.modality) == ("thorax", "other")
+    np.testing.assert_allclose(volume.spacing, (0.4, 0.5, 1), rtol=1e-3)
+    for axis in ("axial", "acquisition"):
+        np.testing.assert_array_equal(SliceStack(volume, axis).array, ASYMMETRIC[None])
+    assert automatic_window(volume) == Window(0, 255)
+    assert volume_from_node(node, "MR").modality == "MR"
+
+
+@pytest.mark.row("picture-x-ray")
+def test_an_x_ray_is_a_picture(tmp_path: Path):
+    stored = ASYMMETRIC.astype(np.uint16) * 10
+    x_ray(tmp_path / "a.dcm", stored, WindowCenter=1000, WindowWidth=1600, PhotometricInterpretation="MONOCHROME1")
+    for path in (tmp_path / "a.dcm", tmp_path):
+        node = read_volume(path)
+        volume = volume_from_node(node)
+        assert volume.modality == "other"
+        assert node.GetName().startswith("chest pa") or "chest pa" in node.GetName()
+        (seen,) = SliceStack(volume, "axial").array
+        assert seen[0, 0] > seen[0, -1] > seen[-1, -1]  # turned
+        assert UNKNOWN_SIZE in remarks(node)
+
+
+@pytest.mark.row("picture-x-ray")
+def test_of_several_x_rays_one_is_to_be_named(tmp_path: Path):
+    for name in ("pa.dcm", "lateral.dcm"):
+        x_ray(tmp_path / name, SeriesInstanceUID="1.2.3")
+    with pytest.raises(InputError, match=r"holds 2 pictures, .* give the file of one: lateral\.dcm, pa\.dcm\."):
+        read_volume(tmp_path)
+    assert volume_from_node(read_volume(tmp_path / "pa.dcm")).array.shape == (1, 24, 30)
+
+
+@pytest.mark.row("picture-ultrasound")
+def test_a_frame_of_ultrasound_is_a_picture():
+    file = get_testdata_file("examples_ybr_color.dcm")
+    volume = volume_from_node(read_volume(str(file), frame=7))
+    assert (volume.array.shape, volume.modality) == ((1, 240, 320), "other")
+    assert automatic_window(volume) == Window(0, 255)
 
 
 def test_non_linear_transform_is_refused_with_its_name():

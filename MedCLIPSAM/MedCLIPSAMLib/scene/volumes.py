@@ -8,47 +8,53 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 import slicer
-import vtk
 from pydicom.misc import is_dicom
-from vtkmodules.util import numpy_support
 
 from ..engine.errors import InputError
+from ..engine.machine.temporary import temporary_folder
 from ..engine.volume import MODALITIES, Modality, Volume, guess_modality
-from .dicom.series import find_series
+from .dicom.loading import FRAME, MODALITY, load_series
+from .dicom.picture import read_dicom_picture
+from .dicom.series import Pictures, find_series
 from .files import metaimage, nifti, nrrd
 from .files.contents import check_contents
+from .files.frames import frame_remark, frames_in, write_frame
 from .geometry import ijk_to_ras, ijk_to_world
 from .host import quiet
 from .names import check_name
+from .pictures import CHANNELS, LUMINANCE, Picture, are_colours, luminance, read_picture
+from .pictures import SUFFIXES as PICTURES
+from .remarks import add_remark
+from .voxels import add_to_scene, read_files, set_voxels
 
 FORMATS = {".nrrd": nrrd, ".nhdr": nrrd, ".nii": nifti, ".nii.gz": nifti, ".mha": metaimage, ".mhd": metaimage}
-SUFFIXES = tuple(FORMATS)
+SUFFIXES = (*FORMATS, *PICTURES)
 REVERSED = "MedCLIPSAM.SlicesReversed"  # attribute of a node whose file has its slices the other way round
 _NO_IMAGE = "{} cannot be read as the image its name promises; check the file."
-_MODALITY = "DICOM.Modality"  # the name 3D Slicer gives this attribute in the subject hierarchy
+_COLOURS = (sitk.sitkVectorUInt8, sitk.sitkVectorUInt16)
+_NAMED = 12  # files that a message lists
 _FLAT = 1e-6  # determinant of directions below which they span no volume
-# What VTK stores and 3D Slicer displays, and what all else becomes without loss.
-_SHARED_TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float32", "float64")
-_CONVERTED_TYPES = {"bool": "uint8", "float16": "float32"}
 
 
-def read_volume(path: str | Path) -> Any:
+def read_volume(path: str | Path, series: str | None = None, frame: int | None = None) -> Any:
     """Read an image into a new scalar volume node of the scene.
 
     As in 3D Slicer, the slices of a left-handed image are reversed, so that IJK is right-handed.
 
     Args:
-        path: a NRRD, NIfTI or MetaImage file, a folder with one DICOM series, or a file of a DICOM series.
+        path: a NRRD, NIfTI or MetaImage file, a folder with DICOM files, or a file of a DICOM series.
+        series: number, or part of the description, of the series of a DICOM folder; None is its only volume.
+        frame: of several volumes at one place, from 1; None is the first.
 
     Returns:
-        vtkMRMLScalarVolumeNode, named after the file or the series.
+        vtkMRMLScalarVolumeNode, named after the file or the series. What was chosen and assumed is kept as remarks.
 
     Raises:
-        InputError: nothing there, no image, damaged, no single grey-scale volume in three dimensions.
+        InputError: nothing there, no image, damaged, no grey-scale volume in three dimensions, no such series or frame.
     """
     path = Path(path)
     try:
-        return _read(path)
+        return _read(path, series, frame)
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror}); check who may read it.") from None
 
@@ -56,22 +62,27 @@ def read_volume(path: str | Path) -> Any:
 def volume_from_node(volume_node: Any, modality: Modality | None = None) -> Volume:
     """The engine's view of a volume node; the voxels stay where they are and cannot be written through it.
 
+    Of colours it is a copy, their luminance; `colour_remark` says so.
+
     Args:
-        volume_node: vtkMRMLScalarVolumeNode, which may be under linear transforms.
+        volume_node: vtkMRMLScalarVolumeNode, or vtkMRMLVectorVolumeNode of colours, which may be under linear
+            transforms.
         modality: what the intensities mean; None takes it from DICOM, else from the intensities.
 
     Returns:
         Volume with `ijk_to_ras` to RAS of the world. The node's voxels must not be reallocated meanwhile.
 
     Raises:
-        InputError: no voxels, colour or vector voxels, or a non-linear transform above the node.
+        InputError: no voxels, vectors that are no colours, or a non-linear transform above the node.
     """
     if volume_node is None or volume_node.GetImageData() is None:
         name = "The volume" if volume_node is None else volume_node.GetName()
         raise InputError(f"{name} has no image data; choose a volume that is loaded.")
-    if volume_node.GetImageData().GetNumberOfScalarComponents() != 1:
-        raise InputError(f"{volume_node.GetName()} has colour or vector voxels; choose a grey-scale volume.")
     array = slicer.util.arrayFromVolume(volume_node)
+    if array.ndim == 4 and not are_colours(array):
+        raise InputError(f"{volume_node.GetName()} has vectors as voxels; choose a volume in grey or in colour.")
+    if array.ndim == 4:
+        array = luminance(array)
     array.setflags(write=False)
     return Volume(
         array,
@@ -79,6 +90,12 @@ def volume_from_node(volume_node: Any, modality: Modality | None = None) -> Volu
         modality or _dicom_modality(volume_node) or guess_modality(array),
         volume_node.GetName(),
     )
+
+
+def colour_remark(volume_node: Any) -> str | None:
+    """The sentence for people that of a volume in colour the luminance is segmented; None of others."""
+    is_colour = volume_node.GetImageData() is not None and are_colours(slicer.util.arrayFromVolume(volume_node))
+    return f"{volume_node.GetName()} is in colour: its luminance is segmented." if is_colour else None
 
 
 def node_from_volume(volume: Volume) -> Any:
@@ -90,67 +107,110 @@ def node_from_volume(volume: Volume) -> Any:
     Returns:
         vtkMRMLScalarVolumeNode in the scene.
     """
-    name = volume.array.dtype.name
-    shared = name if name in _SHARED_TYPES else _CONVERTED_TYPES.get(name, "float64")
-    array = np.ascontiguousarray(volume.array, shared)  # in the byte order of this computer
-    if not array.flags.writeable:
-        array = array.copy()
-    image = vtk.vtkImageData()
-    image.SetDimensions(*array.shape[::-1])
-    image.GetPointData().SetScalars(numpy_support.numpy_to_vtk(array.reshape(-1)))
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", volume.name)
     node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(volume.ijk_to_ras))
-    node.SetAndObserveImageData(image)
+    set_voxels(node, volume.array)
     node.CreateDefaultDisplayNodes()
-    node.SetAttribute(_MODALITY, volume.modality)
+    node.SetAttribute(MODALITY, volume.modality)
     return node
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, series: str | None, frame: int | None) -> Any:
     check_name(path)
     if not path.exists():
         raise InputError(f"{path} does not exist; check the path.")
     if not path.is_dir() and not path.is_file():
         raise InputError(f"{path} is a pipe or a device; give a file or a DICOM folder.")
     if path.is_dir() or is_dicom(path):
-        series = find_series(path)
-        for file in series.files:
-            check_name(file)
-        node = _read_files(path, series.files, series.name)
-        if series.thickness is not None:
-            columns, rows, _ = node.GetSpacing()
-            node.SetSpacing(columns, rows, series.thickness)
-        node.SetAttribute(_MODALITY, series.modality)
-        return node
+        found = find_series(path, series, frame)
+        if not isinstance(found, Pictures):
+            return load_series(path, found)
+        return _load_picture(path, found.name, read_dicom_picture(_only(path, found), frame))
+    if series is not None:
+        raise InputError(f"{path} is no DICOM folder; leave out --series.")
     suffix = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
     if suffix is None:
         raise InputError(f"{path} has no ending that is read; give a DICOM folder, or one of {', '.join(SUFFIXES)}.")
+    if suffix in PICTURES:
+        return _load_picture(path, path.name[: -len(suffix)], read_picture(path, frame))
     try:
         check_contents(path, FORMATS[suffix].stored_voxels(path))
     except (ValueError, KeyError):
         raise InputError(_NO_IMAGE.format(path)) from None
-    left_handed = _check_header(path)
-    node = _read_files(path, (path,), path.name[: -len(suffix)])
+    return _read_image(path, path.name[: -len(suffix)], frame)
+
+
+def _only(source: Path, pictures: Pictures) -> Path:
+    if len(pictures.files) == 1:
+        return pictures.files[0]
+    names = ", ".join(file.name for file in pictures.files[:_NAMED])
+    more = ", ..." if len(pictures.files) > _NAMED else ""
+    raise InputError(
+        f"{source} holds {len(pictures.files)} pictures, which are no slices of one volume; "
+        f"give the file of one: {names}{more}."
+    )
+
+
+def _load_picture(source: Path, name: str, picture: Picture) -> Any:
+    """A picture as one axial slice: on the display of such slices nothing is turned or mirrored."""
+    node = slicer.vtkMRMLScalarVolumeNode()
+    set_voxels(node, picture.pixels[None])
+    row, column = picture.spacing
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.diag([-column, -row, 1.0, 1.0])))
+    add_to_scene(node, name, source)
+    node.SetAttribute(MODALITY, "OT")
+    for remark in picture.remarks:
+        add_remark(node, remark)
+    return node
+
+
+def _read_image(path: Path, name: str, frame: int | None) -> Any:
+    reader, left_handed = _check_header(path)
+    count = frames_in(reader)
+    if count == 1 and frame in (None, 1):
+        is_colour = reader.GetNumberOfComponents() > 1
+        node = read_files(path, (path,), "vtkMRMLVectorVolumeNode" if is_colour else "vtkMRMLScalarVolumeNode")
+        if is_colour:
+            node = _in_grey(node)
+        add_to_scene(node, name, path)
+        if is_colour:
+            add_remark(node, LUMINANCE)
+    else:
+        number = 1 if frame is None else frame
+        with temporary_folder() as folder, quiet():
+            write_frame(path, reader, number, folder / "frame.nrrd")
+            node = read_files(path, (folder / "frame.nrrd",))
+        add_to_scene(node, f"{name}, frame {number}", path)
+        add_remark(node, frame_remark(name, number, count, chosen=frame is not None))
+        node.SetAttribute(FRAME, str(number))
     if left_handed:
         node.SetAttribute(REVERSED, "true")
     return node
 
 
+def _in_grey(colour_node: Any) -> Any:
+    """A scalar volume node in no scene with the luminance of a vector volume node."""
+    node = slicer.vtkMRMLScalarVolumeNode()
+    set_voxels(node, luminance(slicer.util.arrayFromVolume(colour_node)))
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras(colour_node)))
+    return node
+
+
 def _dicom_modality(volume_node: Any) -> Modality | None:
     """CT, MR or other where the DICOM header is known, from this package or 3D Slicer's DICOM module."""
-    value: str | None = volume_node.GetAttribute(_MODALITY)
+    value: str | None = volume_node.GetAttribute(MODALITY)
     if not value:
         hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
         item = hierarchy.GetItemByDataNode(volume_node) if hierarchy else 0
-        value = hierarchy.GetItemAttribute(item, _MODALITY) if item else ""
+        value = hierarchy.GetItemAttribute(item, MODALITY) if item else ""
     if not value:
         return None
     known: dict[str, Modality] = {modality: modality for modality in MODALITIES}
     return known.get(value, "other")
 
 
-def _check_header(path: Path) -> bool:
-    """Refuse what would be read as something else than one grey-scale volume; True for a left-handed one."""
+def _check_header(path: Path) -> tuple[sitk.ImageFileReader, bool]:
+    """Refuse what would be read as something else than grey volumes; else a reader, and if they are left-handed."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -161,35 +221,12 @@ def _check_header(path: Path) -> bool:
             raise InputError(f"{path} has voxel axes which are not at right angles; resample it.") from None
         raise InputError(_NO_IMAGE.format(path)) from None
     voxels = sitk.GetPixelIDValueAsString(reader.GetPixelIDValue())
-    if reader.GetNumberOfComponents() > 1 or "vector" in voxels or "complex" in voxels:
-        raise InputError(f"{path} has colour, vector or complex voxels; give a grey-scale volume.")
-    if any(length > 1 for length in reader.GetSize()[3:]):
-        raise InputError(f"{path} is a sequence of {reader.GetSize()[3]} volumes; save one of them as a file.")
-    direction = np.reshape(reader.GetDirection(), (reader.GetDimension(),) * 2)
+    is_sequence = frames_in(reader) > 1
+    is_colour = reader.GetPixelIDValue() in _COLOURS and reader.GetNumberOfComponents() in CHANNELS
+    if "complex" in voxels or ("vector" in voxels and not is_sequence and not is_colour):
+        raise InputError(f"{path} has vector or complex voxels; give a volume in grey or in colour.")
+    direction = np.reshape(reader.GetDirection(), (reader.GetDimension(),) * 2)[:3, :3]
     turn = float(np.linalg.det(direction)) if np.isfinite(direction).all() else 0.0
-    if min(map(abs, reader.GetSpacing())) == 0 or abs(turn) < _FLAT:
+    if min(map(abs, reader.GetSpacing()[:3])) == 0 or abs(turn) < _FLAT:
         raise InputError(f"{path} has a spacing of 0 or directions that span no volume; correct its header.")
-    return turn < 0
-
-
-def _read_files(source: Path, files: tuple[Path, ...], name: str) -> Any:
-    node = slicer.vtkMRMLScalarVolumeNode()
-    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
-    storage.SetFileName(str(files[0]))
-    for file in files:
-        storage.AddFileName(str(file))
-    storage.SetSingleFile(len(files) == 1)
-    with quiet():
-        read = storage.ReadData(node)
-    if not read or node.GetImageData() is None:
-        raise InputError(f"{source} cannot be read; it may be damaged, cut off or compressed in a rare way.")
-    if node.GetImageData().GetDimensions()[2] != len(files) and len(files) > 1:
-        raise InputError(f"{source} cannot be read as one volume; check that its slices belong together.")
-    if node.GetImageData().GetNumberOfScalarComponents() != 1:
-        raise InputError(f"{source} has colour, vector or complex voxels; give a grey-scale volume.")
-    Volume(slicer.util.arrayFromVolume(node), ijk_to_ras(node), "other", str(source))  # refuses what no run can use
-    node.SetName(slicer.mrmlScene.GenerateUniqueName(name))
-    slicer.mrmlScene.AddNode(node)
-    with quiet():  # VTK has no histogram of 64-bit integers
-        node.CreateDefaultDisplayNodes()
-    return node
+    return reader, turn < 0

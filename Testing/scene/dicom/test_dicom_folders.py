@@ -56,8 +56,8 @@ def test_the_index_of_a_disc_stands_for_it(folder: Path):
 @pytest.mark.row("dicom-nested")
 def test_of_several_series_each_is_told_with_its_folder(folder: Path):
     moved_down(folder)
-    write_series(folder / "DICOM" / "0001", grids.voxels()[:1], AFFINE, description="scout", number=1)
-    told = r"disc holds 2 series: 1: scout \(1 image in DICOM/0001\); 3: abdomen \(\d+ images in DICOM/0000\); give a"
+    write_series(folder / "DICOM" / "0001", grids.voxels()[:2], AFFINE, description="thin", number=1)
+    told = r"disc holds 2 series: 1: thin \(2 images in DICOM/0001\); 3: abdomen \(\d+ images in DICOM/0000\); choose"
     with pytest.raises(InputError, match=told):
         read(folder)
     np.testing.assert_array_equal(read(next((folder / "DICOM" / "0000").iterdir())), grids.voxels())
