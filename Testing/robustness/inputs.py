@@ -188,12 +188,14 @@ def _(folder: Path) -> Given:
 
 @given("type-rgb")
 def _(folder: Path) -> Given:
-    return Given(image(folder / "rgb.nrrd", np.zeros((*SHAPE, 3), np.uint8), vector=True))
+    array, mask = body()
+    return Given(image(folder / "rgb.nrrd", np.stack([array] * 3, axis=-1).astype(np.uint8), vector=True), mask)
 
 
 @given("type-rgba")
 def _(folder: Path) -> Given:
-    return Given(image(folder / "rgba.nii.gz", np.zeros((*SHAPE, 4), np.uint8), vector=True))
+    array, mask = body()
+    return Given(image(folder / "rgba.nii.gz", np.stack([array] * 4, axis=-1).astype(np.uint8), vector=True), mask)
 
 
 @given("type-vector")

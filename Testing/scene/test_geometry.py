@@ -54,7 +54,7 @@ def test_segment_covers_its_voxels(placed):
 def test_seg_nrrd_covers_its_voxels_for_other_programs_and_for_slicer(placed, tmp_path: Path):
     node, matrix = placed
     segmentation_node, _ = segment(node)
-    path, *_ = save(segmentation_node, node, tmp_path / "liver.seg.nrrd")
+    path, *_ = save(segmentation_node, node, tmp_path / "liver.seg.nrrd").files
     expected = grids.positions(grids.blob(), matrix)
     np.testing.assert_allclose(positions_by_itk(path), expected, atol=1e-6)
     loaded = slicer.modules.segmentations.logic().LoadSegmentationFromFile(str(path), True, "loaded")
@@ -83,7 +83,7 @@ def test_nifti_covers_its_voxels_for_other_programs(placed, tmp_path: Path):
 def test_scene_file_covers_its_voxels(app: Any, placed, tmp_path: Path):
     node, matrix = placed
     segmentation_node, segment_id = segment(node)
-    path, *_ = save(segmentation_node, node, tmp_path / "liver.mrb")
+    path, *_ = save(segmentation_node, node, tmp_path / "liver.mrb").files
     slicer.mrmlScene.Clear()
     assert app.io_manager.load_scene(path)
     (loaded,) = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")

@@ -14,6 +14,7 @@ import slicer
 
 from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.scene.files.saving import check_output
+from MedCLIPSAMLib.scene.names import safe_names
 from MedCLIPSAMLib.scene.volumes import read_volume
 
 from . import grids
@@ -76,3 +77,13 @@ def test_integers_of_64_bits_are_read_without_a_word(tmp_path: Path, capfd: pyte
     nibabel.save(nibabel.Nifti1Image(voxels.T, np.eye(4), dtype=np.int64), tmp_path / "long.nii.gz")
     np.testing.assert_array_equal(slicer.util.arrayFromVolume(read_volume(tmp_path / "long.nii.gz")), voxels)
     assert not capfd.readouterr().err
+
+
+def test_parts_of_file_names_are_safe_short_and_each_another():
+    long = "a lesion of the left lobe of the liver which is larger than the one before it and still growing"
+    made = safe_names(["Liver", "liver", "../etc/passwd", "左 肝", "???", "a_b.c:d", long, long])
+    assert made[:6] == ("liver", "liver-2", "etc-passwd", "左-肝", "segment", "a-b-c-d")
+    assert made[7] == f"{made[6]}-2"
+    assert len(made[6].encode()) <= 60
+    assert len(set(made)) == len(made)
+    assert safe_names(["a-2", "a", "a"]) == ("a-2", "a", "a-3")

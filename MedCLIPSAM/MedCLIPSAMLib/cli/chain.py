@@ -45,11 +45,13 @@ class Source:
     volume: Volume
 
 
-def read_source(path: Path, modality: Modality | None, watch: Stopwatch) -> Source:
-    """Start the scene and read a volume into it.
+def read_source(
+    path: Path, modality: Modality | None, watch: Stopwatch, series: str | None = None, frame: int | None = None
+) -> Source:
+    """Start the scene and read a volume into it; what was chosen and assumed is said.
 
     Raises:
-        InputError: there is no volume at `path`.
+        InputError: there is no volume at `path`, or not that series or frame.
     """
     with watch.stage("reading", f"Reading {path.name}"):
         from ..scene.host import start
@@ -57,7 +59,7 @@ def read_source(path: Path, modality: Modality | None, watch: Stopwatch) -> Sour
         from ..scene.volumes import read_volume, volume_from_node
 
         start()
-        node = read_volume(path)
+        node = read_volume(path, series, frame)
         source = Source(node, volume_from_node(node, modality))
     for remark in remarks(node):
         watch.say(remark)

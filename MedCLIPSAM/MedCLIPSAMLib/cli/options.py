@@ -79,6 +79,25 @@ class ChainOptions:
             rich_help_panel=_WHAT,
         ),
     ] = None
+    series: Annotated[
+        str | None,
+        typer.Option(
+            "--series",
+            metavar="NUMBER|TEXT",
+            help="Of a DICOM folder: number, or part of the description, of the series; see `medclipsam series`.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None
+    frame: Annotated[
+        int | None,
+        typer.Option(
+            "--frame",
+            metavar="N",
+            min=1,
+            help="Of several volumes at one place, such as phases or b-values, or of several pictures. Default: 1.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None
     axis: Annotated[
         str,
         typer.Option(

@@ -34,7 +34,7 @@ def make_report(
     results: Sequence[Result],
     saved: Saved,
     seconds: Mapping[str, float],
-    remarks: Sequence[str] = (),
+    reading: Mapping[str, Any],
     evidence: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """An account of a run that JSON can hold.
@@ -43,7 +43,7 @@ def make_report(
         file: the volume.
         saved: where the segmentation is, and what its files do not hold.
         seconds: by stage, of the whole run.
-        remarks: on how the volume was read.
+        reading: of the volume, see `scene.remarks.how_read`.
         evidence: other files, which belong to it.
     """
     volume = session.stack.volume
@@ -75,7 +75,7 @@ def make_report(
             "modality": volume.modality,
             "size_ijk": list(volume.array.shape[::-1]),
             "spacing_mm": np.round(volume.spacing, 4).tolist(),
-            "remarks": list(remarks),
+            **reading,
         },
         "output": [str(path) for path in saved.files],
         "evidence": [str(path) for path in evidence],

@@ -77,7 +77,15 @@ class Menus:
         path = asked_file(qt.QFileDialog.getSaveFileName, self._ui.exportButton, _("Export"), kinds)
         if path is not None:
             path, asked = _with_ending(path, ".seg.nrrd", SUFFIXES)
-            self._told(save(segmentation_node, volume_node, path, force=asked))
+            saved = save(segmentation_node, volume_node, path, force=asked)
+            self._told(saved.files)
+            if saved.lost:
+                names = ", ".join(saved.lost)
+                self._tell(
+                    _("{path} has less of {names} than was found: an earlier segment keeps what overlaps.").format(
+                        path=path, names=names
+                    )
+                )
 
     def export_dicom(self) -> None:
         """Writes the segments as a DICOM segmentation object."""

@@ -13,7 +13,7 @@ from pydicom.misc import is_dicom
 from ..engine.errors import InputError
 from ..engine.machine.temporary import temporary_folder
 from ..engine.volume import MODALITIES, Modality, Volume, guess_modality
-from .dicom.loading import FRAME, MODALITY, load_series
+from .dicom.loading import MODALITY, load_series
 from .dicom.picture import read_dicom_picture
 from .dicom.series import Pictures, find_series
 from .files import metaimage, nifti, nrrd
@@ -24,7 +24,7 @@ from .host import quiet
 from .names import check_name
 from .pictures import CHANNELS, LUMINANCE, Picture, are_colours, luminance, read_picture
 from .pictures import SUFFIXES as PICTURES
-from .remarks import add_remark
+from .remarks import add_remark, keep_choice
 from .voxels import add_to_scene, read_files, set_voxels
 
 FORMATS = {".nrrd": nrrd, ".nhdr": nrrd, ".nii": nifti, ".nii.gz": nifti, ".mha": metaimage, ".mhd": metaimage}
@@ -182,7 +182,7 @@ def _read_image(path: Path, name: str, frame: int | None) -> Any:
             node = read_files(path, (folder / "frame.nrrd",))
         add_to_scene(node, f"{name}, frame {number}", path)
         add_remark(node, frame_remark(name, number, count, chosen=frame is not None))
-        node.SetAttribute(FRAME, str(number))
+        keep_choice(node, "frame", {"number": number, "of": count, "what": ""})
     if left_handed:
         node.SetAttribute(REVERSED, "true")
     return node

@@ -106,8 +106,9 @@ def test_padding_and_metal_hide_no_ct() -> None:
         (np.linspace(-4096, 4096, 6000).reshape(6, 10, 100), "other"),
         (np.linspace(0, 800, 6000).reshape(6, 10, 100), "MR"),
         (np.linspace(-5, 800, 6000).reshape(6, 10, 100), "MR"),
+        (np.arange(200, dtype=np.uint8).reshape(1, 10, 20), "other"),
     ],
-    ids=["nan", "constant", "mask", "phase", "magnitude", "ringing"],
+    ids=["nan", "constant", "mask", "phase", "magnitude", "ringing", "picture"],
 )
 def test_modality_of_other_arrays(array: np.ndarray, expected: str) -> None:
     assert guess_modality(array) == expected

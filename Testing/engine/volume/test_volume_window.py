@@ -7,7 +7,7 @@ import pytest
 from nilearn.datasets import load_mni152_template
 
 from MedCLIPSAMLib.engine.errors import InputError
-from MedCLIPSAMLib.engine.volume import WINDOWS, Frame, SliceStack, Volume, Window, automatic_window
+from MedCLIPSAMLib.engine.volume import WINDOWS, Frame, Modality, SliceStack, Volume, Window, automatic_window
 
 IDENTITY = np.eye(4)
 
@@ -107,3 +107,13 @@ def test_a_large_volume_is_never_copied_to_float() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < array.size * 4 / 2
+
+
+@pytest.mark.parametrize("modality", ["other", "MR", "CT"])
+def test_a_single_slice_of_8_bits_is_shown_as_it_is(modality: Modality):
+    """It has been windowed: neither the darkest nor the brightest part of a dim picture is stretched."""
+    grey = np.random.default_rng(0).integers(40, 90, (1, 30, 40)).astype(np.uint8)
+    window = automatic_window(Volume(grey, np.eye(4), modality))
+    np.testing.assert_array_equal(window.to_uint8(grey), grey)
+    for others in (grey.astype(np.uint16), np.repeat(grey, 2, axis=0)):
+        assert automatic_window(Volume(others, np.eye(4), "other")) != Window(0, 255)

@@ -94,7 +94,7 @@ def check_labels(path: Path) -> bool:
     """`read_labels`; True if it was read."""
     before = _nodes()
     try:
-        _, labels = _checked(read_labels, path)
+        _, labels = _checked(read_labels, path, {})
     except InputError:
         return False
     else:

@@ -170,5 +170,5 @@ def test_labels_that_are_no_whole_numbers_leave_nothing_behind(value: float, tmp
     (tmp_path / "labels.nii").write_bytes(header + np.float64(value).tobytes())
     nodes = slicer.mrmlScene.GetNumberOfNodes()
     with pytest.raises(InputError, match="not whole numbers"):
-        read_labels(tmp_path / "labels.nii")
+        read_labels(tmp_path / "labels.nii", {})
     assert slicer.mrmlScene.GetNumberOfNodes() == nodes

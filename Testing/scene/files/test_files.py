@@ -13,11 +13,16 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
+from PIL import Image
 
 from MedCLIPSAMLib.engine.errors import InputError
+from MedCLIPSAMLib.engine.volume import Volume, Window
 from MedCLIPSAMLib.scene.files import saving as files
+from MedCLIPSAMLib.scene.files.overlay import write_overlay
 from MedCLIPSAMLib.scene.files.saving import check_output, save
+from MedCLIPSAMLib.scene.pictures import read_picture
 from MedCLIPSAMLib.scene.segmentation.segments import create_segmentation, write_segment
+from MedCLIPSAMLib.scene.volumes import node_from_volume, read_volume, volume_from_node
 
 from .. import grids
 
@@ -42,7 +47,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_writes_what_it_says_and_leaves_nothing_else(nodes: tuple[Any, Any], suffix: str, tmp_path: Path, capfd):
     nodes_before = len(slicer.util.getNodes())
-    written = save(*nodes, tmp_path / f"out{suffix}")
+    written = save(*nodes, tmp_path / f"out{suffix}").files
     assert written[0] == tmp_path / f"out{suffix}"
     assert set(written) == set(tmp_path.iterdir()) == set(files.output_files(written[0]))
     assert capfd.readouterr() == ("", "")
@@ -51,7 +56,7 @@ def test_writes_what_it_says_and_leaves_nothing_else(nodes: tuple[Any, Any], suf
 
 
 def test_label_values_are_in_the_order_of_the_segments_and_named_beside(nodes: tuple[Any, Any], tmp_path: Path):
-    path, names = save(*nodes, tmp_path / "out.nii.gz")
+    path, names = save(*nodes, tmp_path / "out.nii.gz").files
     assert names == tmp_path / "out.labels.json"
     assert json.loads(names.read_text(encoding="utf-8")) == {"1": "liver", "2": "spleen", "3": "stomach"}
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
@@ -61,25 +66,133 @@ def test_label_values_are_in_the_order_of_the_segments_and_named_beside(nodes: t
     np.testing.assert_array_equal(labels, expected)
 
 
+@pytest.mark.row("output-overlap")
 def test_overlapping_segments(nodes: tuple[Any, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    """A label map has the later segment and says so; .seg.nrrd keeps both."""
+    """A label map has the earlier segment and says what the later ones lost; .seg.nrrd keeps all."""
     segmentation_node, node = nodes
     later = np.roll(grids.blob(), 1, axis=2)
     write_segment(segmentation_node, node, later, "gallbladder")
+    write_segment(segmentation_node, node, grids.blob(), "twin")
     with caplog.at_level(logging.WARNING):
-        path, _ = save(segmentation_node, node, tmp_path / "out.nii.gz")
-    assert "out.nii.gz has the label of the later one" in caplog.text
-    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-    np.testing.assert_array_equal(labels == 4, later)
-    np.testing.assert_array_equal(labels == 1, grids.blob() & ~later)
-    path, *_ = save(segmentation_node, node, tmp_path / "out.seg.nrrd")
+        saved = save(segmentation_node, node, tmp_path / "out.nii.gz")
+    assert "out.nii.gz has less of gallbladder, twin than was found" in caplog.text
+    stomach = np.roll(grids.blob(), 5, axis=0) & ~grids.blob()
+    hidden = later & (grids.blob() | stomach)
+    assert saved.lost == {"gallbladder": np.count_nonzero(hidden), "twin": np.count_nonzero(grids.blob())}
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(saved.files[0])))
+    np.testing.assert_array_equal(labels == 1, grids.blob())
+    np.testing.assert_array_equal(labels == 3, stomach)
+    np.testing.assert_array_equal(labels == 4, later & ~hidden)
+    saved = save(segmentation_node, node, tmp_path / "out.seg.nrrd")
+    assert not saved.lost
+    assert voxels_by_name(saved.files[0])["twin"] == np.count_nonzero(grids.blob())
+
+
+def voxels_by_name(path: Path) -> dict[str, int]:
     loaded = slicer.modules.segmentations.logic().LoadSegmentationFromFile(str(path), True, "loaded")
-    segment_id = loaded.GetSegmentation().GetSegmentIdBySegmentName("liver")
-    assert len(grids.segment_positions(loaded, segment_id)) == np.count_nonzero(grids.blob())
+    segmentation = loaded.GetSegmentation()
+    return {
+        segmentation.GetSegment(segment_id).GetName(): len(grids.segment_positions(loaded, segment_id))
+        for segment_id in segmentation.GetSegmentIDs()
+    }
+
+
+@pytest.mark.row("output-overlap")
+@pytest.mark.parametrize("suffix", [".seg.nrrd", ".nii.gz"])
+def test_one_file_for_each_segment(nodes: tuple[Any, Any], suffix: str, tmp_path: Path):
+    segmentation_node, node = nodes
+    write_segment(segmentation_node, node, grids.blob(), "Left / right lobe?")
+    nodes_before = len(slicer.util.getNodes())
+    saved = save(segmentation_node, node, tmp_path / f"out{suffix}", separate=True)
+    names = ["liver", "spleen", "stomach", "left-right-lobe"]
+    assert not saved.lost
+    assert set(saved.files) == set(tmp_path.iterdir())
+    assert [file.name for file in saved.files if file.name.endswith(suffix)] == [
+        f"out-{name}{suffix}" for name in names
+    ]
+    assert len(slicer.util.getNodes()) == nodes_before
+    last = tmp_path / f"out-left-right-lobe{suffix}"
+    if suffix == ".seg.nrrd":
+        assert voxels_by_name(last) == {"Left / right lobe?": np.count_nonzero(grids.blob())}
+    else:
+        np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(last))), grids.blob())
+        named = (tmp_path / "out-left-right-lobe.labels.json").read_text(encoding="utf-8")
+        assert json.loads(named) == {"1": "Left / right lobe?"}
+    with pytest.raises(InputError, match=r"out-liver\..* exists"):
+        save(segmentation_node, node, tmp_path / f"out{suffix}", separate=True)
+
+
+@pytest.fixture
+def picture() -> tuple[Any, Any]:
+    """A segmentation of two segments that overlap, and the picture of one slice that it belongs to."""
+    node = node_from_volume(Volume(np.zeros((1, *MASK.shape), np.uint8), np.diag([-0.4, -0.5, 1, 1]), "other", "photo"))
+    segmentation_node = create_segmentation(node)
+    write_segment(segmentation_node, node, MASK[None], "lesion")
+    write_segment(segmentation_node, node, MASK[None, ::-1], "肝脏")
+    return segmentation_node, node
+
+
+MASK = np.add.outer(np.arange(24), np.arange(30) * 4) % 50 < 20  # not the same turned or mirrored
+
+
+@pytest.mark.row("output-picture")
+def test_masks_as_pictures(picture: tuple[Any, Any], tmp_path: Path):
+    """White on black, as the picture is seen; several segments are a file each."""
+    saved = save(*picture, tmp_path / "out.png")
+    assert [file.name for file in saved.files] == ["out-lesion.png", "out-肝脏.png"]
+    assert not saved.lost
+    for file, expected in zip(saved.files, (MASK, MASK[::-1]), strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(file)), np.where(expected, 255, 0))
+    np.testing.assert_allclose(read_picture(saved.files[0]).spacing, (0.5, 0.4), rtol=1e-3)
+    picture[0].GetSegmentation().RemoveSegment(picture[0].GetSegmentation().GetNthSegmentID(1))
+    assert save(*picture, tmp_path / "OUT.PNG").files == (tmp_path / "OUT.PNG",)
+    assert [file.name for file in save(*picture, tmp_path / "one.png", separate=True).files] == ["one-lesion.png"]
+
+
+@pytest.mark.row("output-picture")
+def test_a_volume_is_no_picture(nodes: tuple[Any, Any], tmp_path: Path):
+    with pytest.raises(InputError, match=r"out\.png is a picture, and axial has 9 slices; use \.nii\.gz\."):
+        save(*nodes, tmp_path / "out.png")
+    with pytest.raises(InputError, match=r"out\.mrb is a scene, which has all segments in one file"):
+        save(*nodes, tmp_path / "out.mrb", separate=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.row("output-picture")
+def test_overlay_has_the_pixels_of_the_picture(picture: tuple[Any, Any], tmp_path: Path):
+    segmentation_node, node = picture
+    slicer.util.arrayFromVolume(node)[:] = 100
+    write_overlay(segmentation_node, node, Window(0, 255), tmp_path / "both.png")
+    both = np.asarray(Image.open(tmp_path / "both.png"))
+    assert both.shape[0] > 24  # names below
+    assert both.shape[1:] == (30, 3)
+    segmentation_node.GetSegmentation().RemoveSegment(segmentation_node.GetSegmentation().GetNthSegmentID(1))
+    write_overlay(segmentation_node, node, Window(0, 255), tmp_path / "one.png")
+    one = np.asarray(Image.open(tmp_path / "one.png"))
+    assert one.shape == (24, 30, 3)
+    np.testing.assert_array_equal((one != 100).any(axis=-1), MASK)
+
+
+@pytest.mark.row("output-overlap")
+def test_label_maps_are_where_the_volume_is(tmp_path: Path):
+    """Under a linear transform, too."""
+    node = grids.volume_node()
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(grids.TRANSFORMS["rigid"]))
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    segmentation_node = create_segmentation(node)
+    write_segment(segmentation_node, node, grids.blob(), "liver")
+    path = save(segmentation_node, node, tmp_path / "out.nii.gz").files[0]
+    loaded = volume_from_node(read_volume(path))
+    k, j, i = np.argwhere(loaded.array)[0]
+    world = loaded.ijk_to_ras @ (i, j, k, 1)
+    back = np.linalg.solve(volume_from_node(node).ijk_to_ras, world)
+    assert grids.blob()[tuple(np.rint(back[2::-1]).astype(int))]
+    assert np.count_nonzero(loaded.array) == np.count_nonzero(grids.blob())
 
 
 def test_scene_file_holds_volume_and_segmentation_under_its_own_name(nodes: tuple[Any, Any], tmp_path: Path):
-    path, *_ = save(*nodes, tmp_path / "case 7.mrb")
+    path, *_ = save(*nodes, tmp_path / "case 7.mrb").files
     with ZipFile(path) as archive:
         names = archive.namelist()
     assert "case 7/case 7.mrml" in names
@@ -92,7 +205,7 @@ def test_a_result_where_nothing_was_found_is_saved_too(suffix: str, tmp_path: Pa
     node = grids.volume_node()
     segmentation_node = create_segmentation(node)
     write_segment(segmentation_node, node, grids.blob() & False, "spleen")
-    path, *_ = save(segmentation_node, node, tmp_path / f"out{suffix}")
+    path, *_ = save(segmentation_node, node, tmp_path / f"out{suffix}").files
     if suffix == ".seg.nrrd":  # 3D Slicer writes one voxel for it
         loaded = slicer.modules.segmentations.logic().LoadSegmentationFromFile(str(path), True, "loaded")
         assert loaded.GetSegmentation().GetNthSegment(0).GetName() == "spleen"
@@ -104,7 +217,7 @@ def test_a_result_where_nothing_was_found_is_saved_too(suffix: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("out.nrrd", "no known ending; use .seg.nrrd, .nii.gz or .mrb"),
+        ("out.nrrd", "no known ending; use .seg.nrrd, .nii.gz, .mrb or .png"),
         ("out", "no known ending"),
         ("absent/out.mrb", "absent does not exist; create it"),
         ("folder.mrb", "is a folder"),
@@ -148,7 +261,7 @@ def test_failed_writing_leaves_everything_as_it_was(
         file.write_bytes(b"old")
     before = contents(tmp_path)
 
-    def half(segmentation_node: Any, volume_node: Any, path: Path) -> bool:
+    def half(segmentation_node: Any, volume_node: Any, path: Path, *others: Any) -> bool:
         path.write_bytes(b"half")
         if fault:
             raise fault

@@ -82,7 +82,7 @@ def test_provenance_travels_with_a_seg_nrrd_file(tmp_path: Path):
     empty = np.zeros(grids.SHAPE, bool)
     absent = Provenance(Prompt.parse("spleen"), found=False)
     write_segment(segmentation_node, node, empty, "spleen", provenance=absent)
-    path, *_ = save(segmentation_node, node, tmp_path / "liver.seg.nrrd")
+    path, *_ = save(segmentation_node, node, tmp_path / "liver.seg.nrrd").files
     loaded = slicer.modules.segmentations.logic().LoadSegmentationFromFile(str(path), True, "loaded")
     segments = [loaded.GetSegmentation().GetNthSegment(index) for index in range(2)]
     assert [segment.GetName() for segment in segments] == ["liver", "spleen"]

@@ -57,10 +57,11 @@ def demo(
         written = [out / file.name for file in sorted(folder.iterdir())]
 
     from ...engine.evaluate import score
+    from ...scene.remarks import how_read
     from ...scene.segmentation.segments import read_segment
 
     saved = replace(saved, files=tuple(written))
-    print_results(make_report(out / volume.name, session, results, saved, watch.seconds), stdout())
+    print_results(make_report(out / volume.name, session, results, saved, watch.seconds, how_read(source.node)), stdout())
     mask = read_segment(node, source.node, results[0].segment_id)
     dice = score(mask, reference, source.volume.spacing).dice
     stdout().print(f"Dice of brain against the brain mask of nilearn: {dice:.3f}")

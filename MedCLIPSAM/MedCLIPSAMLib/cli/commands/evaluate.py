@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def evaluate(
     segmentation: Annotated[
         Path,
-        typer.Argument(metavar="SEG", help="Segmentation to judge: .seg.nrrd, or a label map such as .nii.gz."),
+        typer.Argument(
+            metavar="SEG", help="Segmentation to judge: .seg.nrrd, a label map such as .nii.gz, or a mask as PNG."
+        ),
     ],
     labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Reference: a label map.")],
     names: Annotated[
@@ -45,7 +47,7 @@ def evaluate(
 
         named = read_names(names)
         start()
-        node, reference = read_labels(labels)
+        node, reference = read_labels(labels, named)
         segments = read_segments(segmentation, node, named)
     with watch.stage("comparing", "Comparing"):
         evaluation = compare(segments, reference, named, volume_from_node(node).spacing)

@@ -39,7 +39,7 @@ def preview(
         meaning, settings = chain.read_modality(), chain.read_settings()
 
         check_wordings(asked, chain.clip, stderr())
-    source = read_source(volume, meaning, watch)
+    source = read_source(volume, meaning, watch, chain.series, chain.frame)
     from ...engine.session.pointing import points_on
     from ...engine.volume import SliceStack
 

@@ -123,7 +123,7 @@ def _segment(
     watch: Stopwatch,
     console: Console,
 ) -> None:
-    source = read_source(volume, meaning, watch)
+    source = read_source(volume, meaning, watch, chain.series, chain.frame)
     from ...engine.session.pointing import points_on
     from ...engine.volume import SliceStack
     from ...scene.files.saving import check_slices
@@ -141,7 +141,7 @@ def _segment(
 
     from ...scene.files.overlay import write_overlay
     from ...scene.files.saving import save
-    from ...scene.remarks import remarks
+    from ...scene.remarks import how_read
     from ..report import as_json, make_report, print_results
 
     output = targets.output
@@ -153,13 +153,13 @@ def _segment(
         if targets.overlay is not None:
             with watch.stage("pictures", f"Drawing {targets.overlay.name}"), new_file(targets.overlay) as unfinished:
                 write_overlay(node, source.node, session.window, unfinished)
-        account = make_report(volume, session, results, saved, watch.seconds, remarks(source.node), drawn)
+        account = make_report(volume, session, results, saved, watch.seconds, how_read(source.node), drawn)
         _write_report(targets, account)
         if targets.evidence is not None:
             with new_files(targets.evidence) as folder:
                 _write_evidence(session, source, node, results, folder, watch)
                 drawn += [targets.evidence / file.name for file in sorted(folder.iterdir())]
-            account = make_report(volume, session, results, saved, watch.seconds, remarks(source.node), drawn)
+            account = make_report(volume, session, results, saved, watch.seconds, how_read(source.node), drawn)
             _write_report(targets, account)  # again, with the pictures: they may have failed or been interrupted
         if targets.json:
             print(as_json(account), end="")

@@ -54,6 +54,11 @@ class Volume:
         """(3,) distance in mm between voxel centres along i, j, k."""
         return np.linalg.norm(self.ijk_to_ras[:3, :3], axis=0)
 
+    @property
+    def is_picture(self) -> bool:
+        """Whether this is one slice that is no CT or MR: whoever made it chose what to show, and it is seen whole."""
+        return 1 in self.array.shape and self.modality == "other"
+
 
 def _affine(matrix: object, name: str) -> np.ndarray:
     """A read-only float64 copy of an invertible 4 x 4 affine matrix."""
@@ -71,12 +76,20 @@ def _affine(matrix: object, name: str) -> np.ndarray:
     return affine
 
 
+def is_windowed(array: np.ndarray) -> bool:
+    """Whether an array (K, J, I) is one slice of 8 bits, whose grey somebody has chosen, as in PNG and JPEG files."""
+    return array.dtype == np.uint8 and 1 in array.shape
+
+
 def guess_modality(array: np.ndarray) -> Modality:
     """The modality that the intensities of an array of any shape suggest; a header knows better.
 
     "CT" has values in Hounsfield units with air near -1000 and a good part within 200 of water, "MR" more
-    than two values which are not negative (but for the ringing of a resampling). All else is "other".
+    than two values which are not negative (but for the ringing of a resampling). All else is "other", and so is a
+    single slice of 8 bits, which may be a picture of anything.
     """
+    if is_windowed(array):
+        return "other"
     step = max(1, round((array.size / _SAMPLE_VOXELS) ** (1 / array.ndim)))
     with np.errstate(over="ignore"):  # what is too large becomes infinite
         values = array[(slice(None, None, step),) * array.ndim].astype(np.float32)

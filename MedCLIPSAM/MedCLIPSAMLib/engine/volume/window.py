@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from .body import body_mask, coarse_steps
-from .volume import Volume
+from .volume import Volume, is_windowed
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,12 @@ WINDOWS: Mapping[str, Window] = MappingProxyType(
 
 
 def automatic_window(volume: Volume) -> Window:
-    """Soft tissue for CT; for all else the 1st to 99.5th percentile of the body, dark tissue included."""
+    """Soft tissue for CT; for all else the 1st to 99.5th percentile of the body, dark tissue included.
+
+    A single slice of 8 bits is shown as it is: it has been windowed, whatever it shows.
+    """
+    if is_windowed(volume.array):
+        return Window(0, 255)
     if volume.modality == "CT":
         return SOFT_TISSUE
     steps = coarse_steps(volume.array.shape, volume.spacing[::-1])

@@ -12,14 +12,13 @@ import slicer
 from ...engine.errors import InputError
 from ...engine.machine.temporary import temporary_folder
 from ..names import check_name
-from ..remarks import add_remark
+from ..remarks import add_remark, keep_choice
 from ..voxels import add_to_scene, read_files, set_voxels
 from .places import Grid
 from .series import Series
 from .single import write_frames
 
 MODALITY = "DICOM.Modality"  # the name 3D Slicer gives this attribute in the subject hierarchy
-SERIES, FRAME, GRID = (f"MedCLIPSAM.{name}" for name in ("Series", "Frame", "Grid"))  # attributes, for reports
 _ROUNDING = 2  # grey levels by which channels of one grey differ where they were stored as luminance and colour
 
 
@@ -45,11 +44,13 @@ def load_series(source: Path, series: Series) -> Any:
     add_to_scene(node, series.name, source)
     # Greys of a screen are no Hounsfield units.
     node.SetAttribute(MODALITY, "OT" if is_colour else series.modality)
-    node.SetAttribute(SERIES, series.name)
+    keep_choice(node, "series", series.series)
     if series.frame is not None:
-        node.SetAttribute(FRAME, "{} of {} {}".format(*series.frame).rstrip())
+        keep_choice(node, "frame", dict(zip(("number", "of", "what"), series.frame, strict=True)))
     if not series.grid.is_even:
-        node.SetAttribute(GRID, "resampled from uneven distances")
+        keep_choice(node, "grid", "resampled from uneven distances")
+    elif series.grid.is_tilted:
+        keep_choice(node, "grid", "sheared, as the gantry was tilted")
     for remark in series.remarks:
         add_remark(node, remark)
     return node

@@ -31,7 +31,8 @@ class Series:
     Attributes:
         slices: in the order of their positions, so that IJK is right-handed.
         grid: where they are.
-        name: the series number and description, as 3D Slicer names such a volume.
+        series: its number and description.
+        name: the same, as 3D Slicer names such a volume, with the number of the frame.
         modality: the DICOM modality, such as "CT" or "MR".
         is_colour: its pixels are stored as colours, which may be grey.
         frame: its number from 1, of how many at one place, and what is said of it; None where it is the only one.
@@ -40,6 +41,7 @@ class Series:
 
     slices: tuple[Slice, ...]
     grid: Grid
+    series: str
     name: str
     modality: str
     is_colour: bool
@@ -184,6 +186,7 @@ def _volume(source: Path, contents: Contents, series: FoundSeries, frame: int | 
     return Series(
         tuple(volume.slices[index] for index in grid.order),
         grid,
+        series.name,
         series.name if len(volumes) == 1 else f"{series.name}, frame {number}",
         series.modality,
         not all(_is_grey(image) for image in images),

@@ -7,97 +7,163 @@ import logging
 import os
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import slicer
 import vtk
+from PIL import Image
 
 from ...engine.errors import InputError
 from ...engine.machine.temporary import temporary_folder
+from ...engine.volume import SliceStack
 from ..geometry import ijk_to_ras, to_world
+from ..hidden import add_hidden_node
 from ..host import quiet
-from ..names import check_name
-from ..volumes import REVERSED
+from ..names import check_name, safe_names
+from ..pictures import read_numbers
+from ..segmentation.segments import read_segment
+from ..volumes import REVERSED, volume_from_node
+from ..voxels import set_voxels
 from . import nifti, nrrd
 from .contents import check_contents
 from .replacing import move_into_place
 
-SUFFIXES = (".seg.nrrd", ".nii.gz", ".mrb")
+SUFFIXES = (".seg.nrrd", ".nii.gz", ".mrb", ".png")
 
 _PATTERN = re.compile(r"[][*?]")
 _FORMATS = {".nrrd": nrrd, ".gz": nifti}
+_INCH = 25.4  # mm
 _log = logging.getLogger(__name__)
 
 
-def check_output(path: str | Path, *, force: bool = False) -> Path:
+@dataclass(frozen=True)
+class Saved:
+    """What became of a segmentation.
+
+    Attributes:
+        files: that were written, the one that was asked for first.
+        lost: by the name of each segment that a label map does not hold whole, the voxels that an earlier one has.
+    """
+
+    files: tuple[Path, ...]
+    lost: dict[str, int] = field(default_factory=dict)
+
+
+def check_output(path: str | Path, *, force: bool = False, names: Sequence[str] = (), separate: bool = False) -> Path:
     """Refuse an output path before any work is done for it; of a link, give where it leads.
 
+    Args:
+        names, separate: as of `output_files`.
+
     Raises:
-        InputError: a name that is not in UTF-8, unknown ending, no such folder, not writable, a folder, or there
-            already without `force`.
+        InputError: a name that is not in UTF-8, unknown ending, no such folder, not writable, a folder, there
+            already without `force`, or a scene that is to be one file for each segment.
     """
     path = Path(path)
     path = path.resolve() if path.is_symlink() else path
     check_name(path)
     if _suffix(path) is None:
         raise InputError(f"{path} has no known ending; use {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
+    if separate and _suffix(path) == ".mrb":
+        raise InputError(f"{path} is a scene, which has all segments in one file; leave out --separate.")
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file.")
     if not path.parent.is_dir():
         raise InputError(f"The folder {path.parent} does not exist; create it first.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise InputError(f"The folder {path.parent} cannot be written to; choose another one.")
-    existing = next((file for file in output_files(path) if file.exists()), None)
+    existing = next((file for file in output_files(path, names, separate=separate) if file.exists()), None)
     if existing is not None and not force:
-        raise InputError(f"{existing} exists; choose another name or use force to replace it.")
+        raise InputError(f"{existing} exists; choose another name or use --force to replace it.")
     return path
 
 
-def output_files(path: Path) -> tuple[Path, ...]:
-    """The files that saving to `path` makes: with a NIfTI file also the names of its labels."""
-    if _suffix(path) != ".nii.gz":
-        return (path,)
-    return (path, path.with_name(path.name[: -len(".nii.gz")] + ".labels.json"))
+def check_slices(path: Path, volume_node: Any, instead: str = ".nii.gz") -> None:
+    """Refuse, before the work, a file that cannot hold the segments of a volume.
+
+    Args:
+        instead: what to use for a volume.
+
+    Raises:
+        InputError: a picture, which has one slice, of a volume that has several; NIfTI of a sheared grid.
+    """
+    if _suffix(path) == ".nii.gz":
+        _check_right_angles(volume_node, path)
+    slices = volume_node.GetImageData().GetDimensions()[2]
+    if _suffix(path) == ".png" and slices != 1:
+        raise InputError(f"{path} is a picture, and {volume_node.GetName()} has {slices} slices; use {instead}.")
 
 
-def save(segmentation_node: Any, volume_node: Any, path: str | Path, *, force: bool = False) -> tuple[Path, ...]:
+def output_files(path: Path, names: Sequence[str] = (), *, separate: bool = False) -> tuple[Path, ...]:
+    """The files that saving to `path` makes: with a NIfTI file also the names of its labels.
+
+    Args:
+        names: of the segments.
+        separate: one file for each, named after it; so it is for pictures of several segments in any case.
+    """
+    return tuple(file for target in _targets(path, names, separate) for file in _with_names(target))
+
+
+def save(
+    segmentation_node: Any, volume_node: Any, path: str | Path, *, force: bool = False, separate: bool = False
+) -> Saved:
     """Save a segmentation; transforms above it are applied, except in a scene, which keeps them.
 
     `.seg.nrrd` keeps everything. `.nii.gz` is a label map on the grid of the volume's file, with label n for
     the n-th segment, and beside it `.labels.json` with the names: {"1": "liver"}; where segments overlap, the
-    later one wins. `.mrb` is the whole scene.
+    earlier one keeps its voxels. `.mrb` is the whole scene. `.png` is white on black, as the slice is displayed.
 
     Args:
         segmentation_node: vtkMRMLSegmentationNode.
         volume_node: the volume it belongs to.
-        path: ends in .seg.nrrd, .nii.gz or .mrb; the ending says what is written.
+        path: ends in .seg.nrrd, .nii.gz, .mrb or .png; the ending says what is written.
         force: replace existing files.
-
-    Returns:
-        The files written, `path` first.
+        separate: as of `output_files`.
 
     Raises:
-        InputError: what `check_output` refuses, a non-linear transform, a grid that NIfTI cannot hold, or
-            the writing failed; existing files are then as they were.
+        InputError: what `check_output` and `check_slices` refuse, a non-linear transform, a grid that NIfTI cannot
+            hold, or the writing failed; existing files are then as they were.
     """
-    path = check_output(path, force=force)
-    files = output_files(path)
+    segmentation = segmentation_node.GetSegmentation()
+    ids = [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]
+    names = [segmentation.GetSegment(segment_id).GetName() for segment_id in ids]
+    path = check_output(path, force=force, names=names, separate=separate)
+    check_slices(path, volume_node)
+    targets, files = _targets(path, names, separate), output_files(path, names, separate=separate)
+    shares = [ids] if targets == [path] else [[segment_id] for segment_id in ids]
+    lost: dict[str, int] = {}
     try:
         # A folder beside the target: on the same disk, so that the move at the end cannot fail half-way.
         with temporary_folder(path.parent) as folder:
-            unfinished = folder / path.name
-            with quiet():
-                written = _write(segmentation_node, volume_node, unfinished)
-            if not written or not unfinished.is_file() or not _is_whole(unfinished):
-                raise InputError(f"{path} could not be written; check the free space.")
+            for target, share in zip(targets, shares, strict=True):
+                unfinished = folder / target.name
+                with quiet():
+                    written = _write(segmentation_node, volume_node, unfinished, share, lost)
+                if not written or not unfinished.is_file() or not _is_whole(unfinished):
+                    raise InputError(f"{target} could not be written; check the free space.")
             move_into_place(folder, files[::-1])
     except OSError as error:
         raise InputError(f"{path} could not be written ({error.strerror}); choose another place.") from None
-    return files
+    return Saved(files, lost)
+
+
+def _targets(path: Path, names: Sequence[str], separate: bool) -> list[Path]:
+    if not names or not (separate or (_suffix(path) == ".png" and len(names) > 1)):
+        return [path]
+    suffix = path.name[-len(_suffix(path) or "") :]  # in the case it was typed
+    stem = path.name[: -len(suffix)]
+    return [path.with_name(f"{stem}-{name}{suffix}") for name in safe_names(names)]
+
+
+def _with_names(path: Path) -> tuple[Path, ...]:
+    if _suffix(path) != ".nii.gz":
+        return (path,)
+    return (path, path.with_name(path.name[: -len(".nii.gz")] + ".labels.json"))
 
 
 def _is_whole(path: Path) -> bool:
@@ -105,6 +171,8 @@ def _is_whole(path: Path) -> bool:
     try:
         if _suffix(path) == ".mrb":
             return _archive_is_whole(path)
+        if _suffix(path) == ".png":
+            return read_numbers(path).size > 0
         check_contents(path, _FORMATS[path.suffix.lower()].stored_voxels(path))
     except (InputError, ValueError, KeyError, zipfile.BadZipFile):
         return False
@@ -127,30 +195,36 @@ def _suffix(path: Path) -> str | None:
     return next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)
 
 
-def _write(segmentation_node: Any, volume_node: Any, path: Path) -> bool:
+def _write(segmentation_node: Any, volume_node: Any, path: Path, ids: Sequence[str], lost: dict[str, int]) -> bool:
+    """Writes the segments of some IDs into one file; into ``lost`` goes what it cannot hold of them, by name."""
     if _suffix(path) == ".mrb":
         # Brackets are a pattern to it: it would write an empty archive, and say that all is well.
         plain = path.with_name(_PATTERN.sub("_", path.name))
         written = bool(slicer.mrmlScene.WriteToMRB(str(plain)))
         return written and plain.replace(path).is_file()
+    if _suffix(path) == ".png":
+        return _write_mask(segmentation_node, volume_node, path, ids)
     if _suffix(path) == ".nii.gz":
-        return _write_labels(segmentation_node, volume_node, path)
-    with _hardened(segmentation_node) as node:
+        return _write_labels(segmentation_node, volume_node, path, ids, lost)
+    with _to_write(segmentation_node, ids) as node:
         storage = slicer.vtkMRMLSegmentationStorageNode()
         storage.SetFileName(str(path))
         return bool(storage.WriteData(node))
 
 
 @contextmanager
-def _hardened(segmentation_node: Any) -> Iterator[Any]:
-    """The segmentation itself, or where it is transformed a copy with the transforms applied."""
-    if segmentation_node.GetParentTransformNode() is None:
+def _to_write(segmentation_node: Any, ids: Sequence[str]) -> Iterator[Any]:
+    """The segmentation itself, or a copy: of some segments only, or with the transforms above it applied."""
+    others = set(segmentation_node.GetSegmentation().GetSegmentIDs()) - set(ids)
+    if segmentation_node.GetParentTransformNode() is None and not others:
         yield segmentation_node
         return
     to_world(segmentation_node)  # refuses a non-linear transform, which would resample the segments
-    copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", segmentation_node.GetName())
+    copy = add_hidden_node("vtkMRMLSegmentationNode", segmentation_node.GetName())
     try:
         copy.GetSegmentation().DeepCopy(segmentation_node.GetSegmentation())
+        for segment_id in others:
+            copy.GetSegmentation().RemoveSegment(segment_id)
         copy.SetAndObserveTransformNodeID(segmentation_node.GetTransformNodeID())
         copy.HardenTransform()
         yield copy
@@ -158,35 +232,54 @@ def _hardened(segmentation_node: Any) -> Iterator[Any]:
         slicer.mrmlScene.RemoveNode(copy)
 
 
-def _write_labels(segmentation_node: Any, volume_node: Any, path: Path) -> bool:
-    segmentation = segmentation_node.GetSegmentation()
-    segmentation.CollapseBinaryLabelmaps(False)
-    if segmentation.GetNumberOfLayers() > 1:
-        _log.warning("Segments overlap; where they do, %s has the label of the later one.", path.name)
-    with _labelmap_node(segmentation_node, volume_node) as labelmap:
+def _write_mask(segmentation_node: Any, volume_node: Any, path: Path, ids: Sequence[str]) -> bool:
+    volume = volume_from_node(volume_node)
+    mask = np.zeros(volume.array.shape, bool)
+    for segment_id in ids:
+        mask |= read_segment(segmentation_node, volume_node, segment_id)
+    stack = SliceStack(volume, "acquisition")
+    (picture,) = stack.arrange(mask)
+    dots = tuple(_INCH / mm for mm in stack.spacing[:0:-1])
+    Image.fromarray(np.where(picture, 255, 0).astype(np.uint8)).save(path, format="PNG", dpi=dots)
+    return True
+
+
+def _write_labels(
+    segmentation_node: Any, volume_node: Any, path: Path, ids: Sequence[str], lost: dict[str, int]
+) -> bool:
+    labels = np.zeros(volume_node.GetImageData().GetDimensions()[::-1], np.uint8 if len(ids) < 256 else np.uint16)
+    names = {}
+    for number, segment_id in enumerate(ids, start=1):
+        names[str(number)] = name = segmentation_node.GetSegmentation().GetSegment(segment_id).GetName()
+        mask = read_segment(segmentation_node, volume_node, segment_id)
+        if hidden := int(np.count_nonzero(labels[mask])):
+            lost[name] = hidden
+        labels[mask & (labels == 0)] = number
+    if lost:
+        _log.warning("Segments overlap: %s has less of %s than was found.", path.name, ", ".join(lost))
+    with _labelmap_node(labels, volume_node) as labelmap:
         _check_right_angles(labelmap, path)
         storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
         storage.SetFileName(str(path))
         if not storage.WriteData(labelmap):
             return False
-    names = {
-        str(index + 1): segmentation.GetNthSegment(index).GetName()
-        for index in range(segmentation.GetNumberOfSegments())
-    }
-    output_files(path)[1].write_text(json.dumps(names, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _with_names(path)[1].write_text(json.dumps(names, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return True
 
 
 @contextmanager
-def _labelmap_node(segmentation_node: Any, volume_node: Any) -> Iterator[Any]:
-    """A temporary label map node on the grid of the volume's file, transforms applied."""
-    segment_ids = vtk.vtkStringArray()
-    segmentation_node.GetSegmentation().GetSegmentIDs(segment_ids)
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+def _labelmap_node(labels: np.ndarray, volume_node: Any) -> Iterator[Any]:
+    """A temporary label map node on the grid of the volume's file, transforms applied.
+
+    Args:
+        labels: (K, J, I) of the volume.
+    """
+    to_world(volume_node)  # refuses a non-linear transform, which would resample the labels
+    node = add_hidden_node("vtkMRMLLabelMapVolumeNode", "labels")
     try:
-        slicer.modules.segmentations.logic().ExportSegmentsToLabelmapNode(
-            segmentation_node, segment_ids, node, volume_node
-        )
+        set_voxels(node, labels)
+        node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras(volume_node)))
+        node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
         node.HardenTransform()
         if volume_node.GetAttribute(REVERSED):
             matrix = vtk.vtkMatrix4x4()
@@ -195,14 +288,11 @@ def _labelmap_node(segmentation_node: Any, volume_node: Any) -> Iterator[Any]:
             node.SetIJKToRASMatrix(matrix)
         yield node
     finally:
-        display = node.GetDisplayNode()
-        if display is not None and display.GetColorNode() is not None:
-            slicer.mrmlScene.RemoveNode(display.GetColorNode())  # made by the export for this node
         slicer.mrmlScene.RemoveNode(node)
 
 
-def _check_right_angles(labelmap_node: Any, path: Path) -> None:
-    axes = ijk_to_ras(labelmap_node)[:3, :3]
+def _check_right_angles(volume_node: Any, path: Path) -> None:
+    axes = (to_world(volume_node) @ ijk_to_ras(volume_node))[:3, :3]
     axes = axes / np.linalg.norm(axes, axis=0)
     if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-4:
         raise InputError(f"{path.name} cannot hold voxels whose axes are not at right angles; use .seg.nrrd.")

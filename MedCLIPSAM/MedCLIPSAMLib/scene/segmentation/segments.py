@@ -23,7 +23,7 @@ def create_segmentation(volume_node: Any, name: str | None = None) -> Any:
     name = name or f"{volume_node.GetName()} segmentation"
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", slicer.mrmlScene.GenerateUniqueName(name))
     node.CreateDefaultDisplayNodes()
-    _place(node, volume_node)
+    place_segmentation(node, volume_node)
     return node
 
 
@@ -55,6 +55,26 @@ def check_target(segmentation_node: Any, volume_node: Any) -> None:
         if segmentation.GetSourceRepresentationName() != _binary():
             raise InputError(f"{name} holds surfaces; choose another segmentation.")
         to_world(segmentation_node)
+
+
+def place_segmentation(segmentation_node: Any, volume_node: Any) -> np.ndarray:
+    """Move an empty segmentation node to the grid and under the transform of a volume; one with segments stays.
+
+    Returns:
+        (4, 4) float64, IJK of the volume to the segmentation's own RAS.
+
+    Raises:
+        InputError: what `check_target` refuses.
+    """
+    check_target(segmentation_node, volume_node)  # before anything changes
+    segmentation = segmentation_node.GetSegmentation()
+    if segmentation.GetNumberOfSegments() == 0:
+        segmentation_node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+        segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
+        segmentation.SetSourceRepresentationName(_binary())
+    if segmentation_node.GetTransformNodeID() == volume_node.GetTransformNodeID():
+        return ijk_to_ras(volume_node)  # exact: no product with an inverse
+    return np.linalg.solve(to_world(segmentation_node), to_world(volume_node) @ ijk_to_ras(volume_node))
 
 
 def write_segment(
@@ -93,7 +113,7 @@ def write_segment(
         raise InputError(
             f"The mask has the shape {mask.shape} and {volume_node.GetName()} {shape}; make it of that volume."
         )
-    labelmap = make_labelmap(_place(segmentation_node, volume_node), mask)
+    labelmap = make_labelmap(place_segmentation(segmentation_node, volume_node), mask)
     untouched = True
     segmentation = segmentation_node.GetSegmentation()
     if segment_id is None:
@@ -134,7 +154,7 @@ def read_segment(segmentation_node: Any, volume_node: Any, segment_id: str) -> n
     labelmap = segment.GetRepresentation(_binary())
     if labelmap is not None and not (labelmap_array(labelmap) == segment.GetLabelValue()).any():
         # 3D Slicer fails to resample what has no voxels, where it is away from the corner of its image.
-        return np.zeros(slicer.util.arrayFromVolume(volume_node).shape, bool)
+        return np.zeros(volume_node.GetImageData().GetDimensions()[::-1], bool)
     array = slicer.util.arrayFromSegmentBinaryLabelmap(segmentation_node, segment_id, volume_node)
     return array.astype(bool)
 
@@ -181,19 +201,6 @@ def _segment(segmentation_node: Any, segment_id: str) -> Any:
     if segment is None:
         raise InputError(f"{segmentation_node.GetName()} has no segment {segment_id}; choose another.")
     return segment
-
-
-def _place(segmentation_node: Any, volume_node: Any) -> np.ndarray:
-    """(4, 4) IJK of the volume to the segmentation's own RAS; an empty one is moved to the volume."""
-    check_target(segmentation_node, volume_node)  # before anything changes
-    segmentation = segmentation_node.GetSegmentation()
-    if segmentation.GetNumberOfSegments() == 0:
-        segmentation_node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
-        segmentation_node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
-        segmentation.SetSourceRepresentationName(_binary())
-    if segmentation_node.GetTransformNodeID() == volume_node.GetTransformNodeID():
-        return ijk_to_ras(volume_node)  # exact: no product with an inverse
-    return np.linalg.solve(to_world(segmentation_node), to_world(volume_node) @ ijk_to_ras(volume_node))
 
 
 def _new_segment(segmentation: Any, name: str) -> Any:

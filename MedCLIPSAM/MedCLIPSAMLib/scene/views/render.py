@@ -99,6 +99,11 @@ def render_3d(segmentation_node: Any, path: str | Path, *, size: int = 600) -> P
     return _save(shown, path)
 
 
+def strong(colour: tuple[float, float, float]) -> tuple[float, float, float]:
+    """A colour, r, g, b in 0..1, or one that is not lost on a grey image instead of it."""
+    return _INSTEAD_OF_PALE if np.ptp(colour) < _PALE else colour
+
+
 @contextmanager
 def _view(kind: Literal["slice", "3d"], size: int) -> Iterator[Any]:
     """A square off-screen view; with it go the nodes and logics that it added to the scene."""
@@ -157,7 +162,7 @@ def _readable(volume_node: Any, segmentation_node: Any, window: Window) -> Itera
     pale = {
         name: segments.GetSegmentOverrideColor(name)
         for name in segmentation.GetSegmentIDs()
-        if np.ptp(segments.GetSegmentColor(name)) < _PALE
+        if strong(segments.GetSegmentColor(name)) != segments.GetSegmentColor(name)
     }
     image.SetAutoWindowLevel(False)
     image.SetWindowLevelMinMax(window.low, window.high)
