@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..machine.copies import FrozenCopies, format_for
 from ..machine.precision import computing_in
 
 
 class FrozenBlocks:
     """The frozen blocks of an image tower, in the format that autocast asks for or, without it, that the tokens have.
 
-    On a CPU, blocks run in another format than float32 as copies, made at first need: autocast would cast frozen
-    weights anew at each call. Those of one format are held, 14 MB for a block of ViT-B, until another is asked for.
+    On a CPU, blocks run in another format than float32 as copies, 14 MB for a block of ViT-B in bfloat16.
 
     Args:
         blocks: (N, T, W) -> (N, T, W), all of the tower.
@@ -33,22 +32,21 @@ class FrozenBlocks:
     ) -> None:
         self._blocks = blocks
         self._class_token_after = class_token_after
-        self._plain_attention = plain_attention
-        self._copies: dict[tuple[int, torch.dtype], Any] = {}
+        self._copies = FrozenCopies(blocks, plain_attention)
 
     def __call__(self, tokens: Tensor, first: int) -> Tensor:
         """(N, T, W) tokens before block ``first`` -> float32 (N, 1, W), the class token after the last block.
 
         Nothing is left to do where ``first`` is the number of the blocks: (N, T, W) as it is, in float32.
         """
-        dtype, device = _format(tokens), tokens.device
-        numbers = range(first, len(self._blocks))
+        dtype, device = format_for(tokens), tokens.device
         if dtype == torch.float32 or device.type != "cpu":
-            self._copies.clear()
+            self._copies.drop()
             with computing_in(dtype, device):
-                return self._run([self._blocks[number] for number in numbers], tokens).float()
+                return self._run(self._blocks[first:], tokens).float()
+        copies = [self._copies.of(number, dtype) for number in range(first, len(self._blocks))]
         with torch.autocast(device.type, enabled=False):
-            return self._run([self._copy(number, dtype) for number in numbers], tokens.to(dtype)).float()
+            return self._run(copies, tokens.to(dtype)).float()
 
     def _run(self, blocks: Sequence[Any], tokens: Tensor) -> Tensor:
         if not blocks:
@@ -56,14 +54,6 @@ class FrozenBlocks:
         for block in blocks[:-1]:
             tokens = block(tokens)
         return self._class_token_after(blocks[-1], tokens)
-
-    def _copy(self, number: int, dtype: torch.dtype) -> Any:
-        if (number, dtype) not in self._copies:
-            self._copies = {key: block for key, block in self._copies.items() if key[1] == dtype}
-            block = copy.deepcopy(self._blocks[number]).to(dtype)
-            self._plain_attention(block)
-            self._copies[number, dtype] = block
-        return self._copies[number, dtype]
 
 
 class PlainAttention(nn.Module):
@@ -104,8 +94,3 @@ def read_by_first(seen: Tensor, weight: Tensor, bias: Tensor | None, heads: int)
     scores = torch.einsum("nhd,hdw->nhw", query * query.shape[-1] ** -0.5, of_keys) @ seen.mT
     read = torch.einsum("nhw,hdw->nhd", scores.softmax(-1) @ seen, of_values).flatten(1)
     return read if bias is None else read + bias.chunk(3)[2]
-
-
-def _format(tokens: Tensor) -> torch.dtype:
-    device = tokens.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else tokens.dtype

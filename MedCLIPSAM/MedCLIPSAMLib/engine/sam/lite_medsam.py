@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .box_trained import BoxTrainedNetwork
-from .fusing import fuse_activation, fuse_normalisation
+from .fusing import InFormat, fuse_activation, fuse_attention, fuse_normalisation
 from .network import SamNetwork, to_unit_range
 
 with warnings.catch_warnings():
@@ -59,6 +59,7 @@ def build(name: str, state: dict[str, Tensor], checksum: str, device: torch.devi
     network.eval()
     _fuse(network.image_encoder)
     network.to(memory_format=torch.channels_last)
+    network.image_encoder = InFormat(network.image_encoder)
     return BoxTrainedNetwork(name, checksum, network, LiteMedSamInput(), device)
 
 
@@ -72,5 +73,7 @@ def _fuse(encoder: Any) -> None:
                 fuse_activation(module, "conv2", activation="act2")
             case "PatchMerging":
                 fuse_activation(module, "conv1", "conv2", activation="act")
+            case "TinyViTBlock":
+                fuse_attention(module, "attn")
             case "Mlp":
                 fuse_activation(module, "fc1", activation="act")
