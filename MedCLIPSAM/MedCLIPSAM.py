@@ -76,7 +76,7 @@ class MedCLIPSAMParameterNode:
     first: Annotated[int, WithinRange(0, 99999)] = 0
     last: Annotated[int, WithinRange(0, 99999)] = 99999
     rows: str
-    axis: str = "acquisition"
+    axis: str = "auto"
     window: str = "automatic"
     clip: str = "quickstart"
     segmenter: str = "lite-medsam"

@@ -20,10 +20,11 @@ def offers() -> dict[str, tuple[str, Sequence[Offer]]]:
         "axis": (
             "axisComboBox",
             [
-                ("acquisition", _("as acquired")),
+                ("auto", _("automatic")),
                 ("axial", _("axial")),
                 ("coronal", _("coronal")),
                 ("sagittal", _("sagittal")),
+                ("acquisition", _("as stored")),
             ],
         ),
         "window": (

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from itertools import permutations
-
 import numpy as np
 import pytest
 
 from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.engine.volume import AXES, Axis, SliceStack, Volume
+
+from ..storing import ORDERS, stored
 
 SHAPE = (5, 7, 9)
 RIGHT, ANTERIOR, SUPERIOR = np.eye(3)
@@ -32,15 +32,10 @@ def _rotation(degrees: tuple[float, float, float]) -> np.ndarray:
 
 def _directions() -> list[np.ndarray]:
     """All 48 axis-parallel orientations (half of them left-handed), oblique ones, and a sheared one."""
-    parallel = [
-        np.eye(3)[:, order] * signs
-        for order in map(list, permutations(range(3)))
-        for signs in np.array(np.meshgrid(*[(1, -1)] * 3)).reshape(3, -1).T
-    ]
     oblique = [_rotation(angles) for angles in ((20, -15, 30), (90, 40, 5), (-44, 10, 170))]
     mirrored = [rotation * (-1, 1, 1) for rotation in oblique]
     gantry_tilt = np.array([[1, 0, 0], [0, 1, -0.3], [0, 0, np.sqrt(1 - 0.09)]])
-    return [*parallel, *oblique, *mirrored, gantry_tilt]
+    return [*ORDERS, *oblique, *mirrored, gantry_tilt]
 
 
 @pytest.fixture(params=range(len(_directions())), scope="module")
@@ -123,3 +118,35 @@ def test_no_points_give_no_points() -> None:
 def test_an_unknown_axis_is_refused() -> None:
     with pytest.raises(InputError, match="'frontal'"):
         SliceStack(Volume(np.zeros(SHAPE), np.eye(4), "CT"), "frontal")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.row("orientation")
+@pytest.mark.parametrize(
+    ("spacing", "plane", "reason"),
+    [
+        ((1, 1, 1), "axial", "trained"),
+        ((0.8, 0.8, 1.5), "axial", "trained"),
+        ((0.9, 1.8, 1), "axial", "trained"),
+        ((0.8, 0.9, 5), "axial", "thick"),
+        ((4, 0.6, 0.6), "sagittal", "thick"),
+        ((1, 3, 1), "coronal", "thick"),
+    ],
+)
+def test_slices_are_the_same_however_the_voxels_are_stored(spacing, plane, reason) -> None:
+    voxels = np.random.default_rng(0).integers(0, 1000, (4, 5, 6))
+    volumes = [Volume(*stored(voxels, order, _affine(np.eye(3), spacing)), "other") for order in ORDERS]
+    stacks = [SliceStack(volume) for volume in volumes]
+    assert {(stack.plane, stack.reason) for stack in stacks} == {(plane, reason)}
+    for stack in stacks:
+        assert stack.spacing == stacks[0].spacing
+        np.testing.assert_array_equal(_rising(stack), _rising(stacks[0]))
+
+
+def _rising(stack: SliceStack) -> np.ndarray:
+    """The slices from low to high RAS: their numbers are those of the file, either way."""
+    return stack.array if stack.slice_to_ras_matrix[:3, 0].sum() > 0 else stack.array[::-1]
+
+
+def test_a_single_slice_is_looked_at_as_it_lies() -> None:
+    stack = SliceStack(Volume(np.zeros((6, 1, 7)), _affine(np.eye(3), (1, 1, 1)), "other"))
+    assert (stack.plane, stack.reason, len(stack)) == ("coronal", "single", 1)

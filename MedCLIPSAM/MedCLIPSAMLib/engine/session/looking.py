@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from ..clip.base import ImageTextModel
 from ..errors import InputError
 from ..machine.cache import TensorCache, Tensors
 from ..machine.device import Placed, halving
-from ..machine.precision import DTYPES, computing_in, pick_precision
+from ..machine.precision import NumberFormat
 from ..presence.presence import NEUTRAL_TEXTS, image_clues, map_clues, unit
 from ..prompt.prompt import Prompt
 from ..published import PUBLISHED
@@ -21,6 +20,7 @@ from ..saliency import SaliencyBatch, SaliencyMethod, TextQuery, saliency_method
 from ..saliency.m2ib import QUICK, as_far
 from ..volume import Frame, SliceStack, Window, automatic_window
 from ..volume.region import Region
+from .evidence import heat_map
 from .settings import Settings
 
 
@@ -28,7 +28,7 @@ class Viewer:
     """The slices of a stack as the models see them: windowed, cropped to the body, square.
 
     Attributes:
-        frame: the square that is shown; the whole slice if ``whole``.
+        frame: the square that is shown; the whole slice if ``whole``, and of a picture.
         region: outside of it there is nothing to be found.
     """
 
@@ -38,6 +38,7 @@ class Viewer:
         self.stack = stack
         self.window = window or automatic_window(stack.volume)
         shape, spacing = stack.array.shape[1:], stack.spacing[1:]
+        whole = whole or stack.volume.is_picture
         self.frame = Frame.whole(shape, spacing) if whole else Frame.around(stack, self.window)
 
     def slice_uint8(self, index: int) -> np.ndarray:
@@ -60,6 +61,7 @@ class Looker:
     Attributes:
         method: of a run over the volume.
         quick: the method that stands in for it where a person waits.
+        format: in which the model looks at images; texts, which are few, are encoded in float32.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Looker:
         self._placed = Placed(model, self._encode_again)
         self.method = _method(settings.saliency_for(model.recommended.saliency), model, settings)
         self.quick = _method(self.method.preview, model, settings)
-        self._precision = precision
+        self.format = NumberFormat(model.name, precision)
         self._cache = cache
         self._queries: dict[tuple[tuple[str, ...], tuple[str, ...]], TextQuery] = {}
         self._neutral: Tensor | None = None
@@ -98,6 +100,15 @@ class Looker:
             return None if vocabulary is None else vocabulary.meaning(self.query(prompt).target) or ""
 
         return self._placed.run(mean)
+
+    def seen(self, prompt: Prompt, index: int) -> np.ndarray | None:
+        """As `heat_map`, of a slice that `method` has looked at; None if it has not, or no longer keeps what it saw."""
+        encoded = (prompt.wordings, prompt.contrast) in self._queries
+        kept = self._cache.get(self._key(self.method, prompt, index)) if encoded else None
+        if kept is None:
+            return None
+        saliency, shape = kept["map"].numpy().astype(np.float32), self.viewer.stack.array.shape[1:]
+        return heat_map(saliency, self.viewer.frame, shape, absolute=self.method.absolute)
 
     def judge(self, prompt: Prompt, indices: Sequence[int]) -> list[dict[str, float]]:
         """Clues of the slices in ``indices`` without saliency; empty if the method's maps are needed to tell.
@@ -136,16 +147,18 @@ class Looker:
         self, prompt: Prompt, indices: Sequence[int], cancelled: Callable[[], bool] | None, way: SaliencyMethod
     ) -> tuple[np.ndarray, list[dict[str, float]]]:
         query = self.query(prompt)
-        number = list(self._queries).index((prompt.wordings, prompt.contrast))
 
         def explain(missing: list[int]) -> list[Tensors]:
             slices = [indices[position] for position in missing]
             prepared = torch.stack([seen["prepared"] for seen in self._seen(way, slices)]).to(self.model.device)
-            with self._computing():
-                batch = way.explain(self.model, prepared, query, slices, cancelled)
-            return [_kept(batch, position, way.absolute) for position in range(len(slices))]
 
-        looks = self._cache.each((f"{way.name} {number} {index}" for index in indices), halving(explain))
+            def work() -> list[Tensors]:
+                batch = way.explain(self.model, prepared, query, slices, cancelled)
+                return [_kept(batch, position, way.absolute) for position in range(len(slices))]
+
+            return self.format.run(self.model.device, work)
+
+        looks = self._cache.each((self._key(way, prompt, index) for index in indices), halving(explain))
         batch = SaliencyBatch(
             torch.stack([look["map"] for look in looks]),
             torch.stack([look["information"] for look in looks]),
@@ -154,22 +167,24 @@ class Looker:
         clues = zip(self.judge(prompt, indices), map_clues(batch), strict=True)
         return batch.maps.numpy(), [judged | seen for judged, seen in clues]
 
+    def _key(self, way: SaliencyMethod, prompt: Prompt, index: int) -> str:
+        """Where the saliency of a prompt that was encoded is kept."""
+        return f"{way.name} {list(self._queries).index((prompt.wordings, prompt.contrast))} {index}"
+
     def _seen(self, method: SaliencyMethod, indices: Sequence[int]) -> list[Tensors]:
         """What a method keeps of each slice ("prepared"), and the features of the image, if it needs them."""
 
         def prepare(missing: list[int]) -> list[Tensors]:
             pictures = self.viewer.pictures([indices[position] for position in missing], self.model.image_size)
-            with self._computing():
+
+            def work() -> list[Tensors]:
                 prepared = method.prepare(self.model, self.model.preprocess(pictures))
-                images = method.image_features(self.model, prepared)
-            return [
-                {"prepared": tokens, "image": image} for tokens, image in zip(prepared, images.float(), strict=True)
-            ]
+                images = method.image_features(self.model, prepared).float()
+                return [{"prepared": tokens, "image": image} for tokens, image in zip(prepared, images, strict=True)]
+
+            return self.format.run(self.model.device, work)
 
         return self._cache.each((f"{method.prepared_as} {index}" for index in indices), halving(prepare))
-
-    def _computing(self) -> AbstractContextManager[object]:
-        return computing_in(DTYPES[pick_precision(self._precision, self.model.device)], self.model.device)
 
     def _encode_again(self) -> None:
         """The texts, by the model as it is on its new device."""

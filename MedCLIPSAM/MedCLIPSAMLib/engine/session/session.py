@@ -62,8 +62,9 @@ class Session:
         cache = TensorCache(default_budget() if memory is None else memory)
         # The published results are those of float32.
         published = self.settings.exact and self.settings.precision == "auto"
-        self._precision = precision = "fp32" if published else self.settings.precision
-        pick_precision(precision, clip.device)  # an unknown one is refused now
+        precision = "fp32" if published else self.settings.precision
+        for model in (clip, segmenter):
+            pick_precision(precision, model.device)  # one that is unknown, or not for that device, is refused now
         self._looker = Looker(viewer, clip, self.settings, precision, cache)
         self._masker = Masker(viewer, segmenter, self.settings.voting, precision, cache)
         self._locator = Locator(
@@ -98,11 +99,16 @@ class Session:
         """What a run does, chosen by a person or by the models; values that JSON can hold."""
         method = self._looker.method
         return self.settings.as_dict() | {
+            "axis": self.stack.plane,
+            "axis_because": self.stack.reason,
             "saliency": method.name,
             **method.choices,
             "localize": self._locator.localize,
             "window": asdict(self.window),
-            "precision": pick_precision(self._precision, self.clip.device),
+            "precision": {
+                "clip": self._looker.format.on(self.clip.device),
+                "segmenter": self._masker.format.on(self.segmenter.device),
+            },
         }
 
     def preview(
@@ -126,7 +132,7 @@ class Session:
         value = score(clues[0], prompt.sensitivity)
         positive, negative = self._points(prompt)
         clicked = bool((np.rint(positive[:, 0]) == index).any())
-        looked_for = self.settings.slicewise or clicked or value >= HIGH
+        looked_for = not self.settings.judges_presence or clicked or value >= HIGH
         heat = self._locator.heat(index, saliency, prompt)
         boxes, coarse, rejected = np.empty((0, 4)), np.zeros(self.stack.array.shape[1:], bool), {}
         if looked_for:
@@ -153,10 +159,15 @@ class Session:
             self._looker.meaning(prompt),
             method.name,
             method.absolute,
+            self.settings.judges_presence,
             seconds=seconds,
         )
         self._last_look = (prompt, index), evidence
         return evidence
+
+    def heat_map(self, index: int, prompt: Prompt) -> np.ndarray | None:
+        """(H, W) float32 in 0..1: what a run saw on a slice; None where it did not look, or it is no longer kept."""
+        return self._looker.seen(prompt, index)
 
     def edit(
         self,
@@ -201,6 +212,7 @@ class Session:
             mask=mask,
             segmenter_scores=scores,
             found=bool(mask.any()),
+            judged=True,  # by whoever drew it
             edited=True,
             seconds=seconds,
         )
@@ -257,7 +269,8 @@ class Session:
         masks, trust = self._masks(run, boxes, coarse, rejected, maps)
         with timed(run.seconds, "cleaning"):
             if not self.settings.slicewise:
-                masks[doubted(scores, trust, run.clicked)] = False
+                if self.settings.judges_presence:
+                    masks[doubted(scores, trust, run.clicked)] = False
                 self._add_clicks(run, coarse)
                 remove_strays(masks, coarse, small_too=each_counts(prompt))
         return self._conclude(run, scores, clues, boxes, masks, trust)
@@ -272,7 +285,7 @@ class Session:
         maps = np.zeros((len(rows), size, size), np.float16 if told_by_maps else np.float32)
         clues: list[dict[str, float]] = [{} for _ in rows]
         found = np.ones(len(rows), bool)
-        if not (told_by_maps or self.settings.slicewise):
+        if self.settings.judges_presence and not told_by_maps:
             with timed(run.seconds, "presence"):
                 for batch in run.batches("presence", rows, _SLICES_AT_ONCE):
                     clues[batch[0] : batch[-1] + 1] = looker.judge(run.prompt, [run.indices[row] for row in batch])
@@ -284,7 +297,7 @@ class Session:
                 maps[batch] = seen
                 for row, clue in zip(batch, told, strict=True):
                     clues[row] = clue
-        if told_by_maps and not self.settings.slicewise:
+        if self.settings.judges_presence and told_by_maps:
             found = self._presence(run, clues)
         return maps, clues, found
 
@@ -358,6 +371,7 @@ class Session:
                     correction.boxes if correction else boxes[row],
                     None if np.isnan(trust[row]) else float(trust[row]),
                     correction is not None,
+                    self.settings.judges_presence or correction is not None,
                 )
             )
         whole = masks

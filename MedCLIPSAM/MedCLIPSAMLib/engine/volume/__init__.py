@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .frame import Frame
-from .stack import AXES, Axis, Plane, SliceStack
+from .stack import AXES, Axis, AxisReason, Plane, SliceStack
 from .volume import MODALITIES, Modality, Volume, guess_modality
 from .window import WINDOWS, Window, automatic_window
 
@@ -12,6 +12,7 @@ __all__ = [
     "MODALITIES",
     "WINDOWS",
     "Axis",
+    "AxisReason",
     "Frame",
     "Modality",
     "Plane",

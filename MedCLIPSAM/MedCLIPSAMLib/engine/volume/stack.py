@@ -11,8 +11,12 @@ from ..errors import InputError
 from .volume import Volume
 
 Plane = Literal["axial", "coronal", "sagittal"]
-Axis = Literal["axial", "coronal", "sagittal", "acquisition"]
+Axis = Literal["auto", "axial", "coronal", "sagittal", "acquisition"]
 AXES: tuple[Axis, ...] = get_args(Axis)
+AxisReason = Literal["asked", "trained", "thick", "single"]
+
+# From this through-plane over in-plane spacing on, only the slices as they were acquired look like anatomy.
+_THICK = 2.0
 
 # Per plane, for slice, row and column: the RAS axis (0 R, 1 A, 2 S) and the direction in which the index
 # rises on the display. Slices keep the direction of the array, so that numbers are those 3D Slicer shows.
@@ -28,9 +32,13 @@ class SliceStack:
 
     An anatomical axis stands for the array axis nearest to it, so that voxels are never resampled:
     slices of an oblique volume are oblique too. "acquisition" is the first array axis, displayed as the
-    anatomical plane nearest to its slices.
+    anatomical plane nearest to its slices. "auto" is axial, which the models know best, unless the volume has a single
+    slice, or slices that are more than twice as far apart as its pixels: then it is as these lie, however the file
+    stores them.
 
     Attributes:
+        reason: why `plane` was taken: it was "asked" for; the models were "trained" on axial slices; slices are
+            "thick"; or there is a "single" one.
         array: (N, H, W) view of `volume.array`. Axial slices have rows from A to P and columns from R to L,
             coronal ones rows from S to I and columns from R to L, sagittal ones rows from S to I and
             columns from A to P. Slices are numbered as in the array.
@@ -43,14 +51,17 @@ class SliceStack:
         InputError: `axis` is not one of `AXES`.
     """
 
-    def __init__(self, volume: Volume, axis: Axis = "acquisition") -> None:
+    def __init__(self, volume: Volume, axis: Axis = "auto") -> None:
         if axis not in AXES:
             raise InputError(f"The axis {axis!r} is unknown; use one of {', '.join(AXES)}.")
         self.volume = volume
-        self.axis: Axis = axis
         direction = volume.ijk_to_ras[:3, :3] / volume.spacing
         nearest = _nearest_axes(direction)
-        self.plane: Plane = _plane_of(nearest.index(2)) if axis == "acquisition" else axis
+        self.reason: AxisReason = "asked"
+        if axis == "auto":
+            self.plane, self.reason = _automatic_plane(volume, nearest)
+        else:
+            self.plane: Plane = _plane_of(nearest.index(2)) if axis == "acquisition" else axis
         display = _DISPLAY[self.plane]
         ijk_axes = [nearest[ras] for ras, _ in display]
         self._transpose = tuple(2 - axis for axis in ijk_axes)  # the array is stored as K, J, I
@@ -101,6 +112,17 @@ def _nearest_axes(direction: np.ndarray) -> tuple[int, ...]:
     The largest product of cosines is never zero for an invertible matrix, so every axis has a sign.
     """
     return max(permutations(range(3)), key=lambda ijk: float(np.prod(np.abs(direction[range(3), ijk]))))
+
+
+def _automatic_plane(volume: Volume, nearest: tuple[int, ...]) -> tuple[Plane, AxisReason]:
+    """By what does not change when the same voxels are stored in another order."""
+    single = [ijk for ijk in range(3) if volume.array.shape[2 - ijk] == 1]
+    if len(single) == 1:
+        return _plane_of(nearest.index(single[0])), "single"
+    *_, within, through = np.argsort(volume.spacing, kind="stable").tolist()
+    if volume.spacing[through] > _THICK * volume.spacing[within]:
+        return _plane_of(nearest.index(through)), "thick"
+    return "axial", "trained"
 
 
 def _plane_of(ras_axis: int) -> Plane:
