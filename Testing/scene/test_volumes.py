@@ -16,7 +16,6 @@ import slicer
 from nilearn.datasets import load_mni152_template
 from PIL import Image
 from pydicom import dcmread
-from pydicom.data import get_testdata_file
 from pydicom.dataelem import RawDataElement
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless, generate_uid
 
@@ -29,6 +28,7 @@ from MedCLIPSAMLib.scene.remarks import remarks
 from MedCLIPSAMLib.scene.segmentation.segments import create_segmentation, read_segment, write_segment
 from MedCLIPSAMLib.scene.volumes import colour_remark, node_from_volume, read_volume, volume_from_node
 
+from ..samples import pydicom_data
 from . import grids
 from .dicom.dicom_files import write_series
 from .dicom.test_picture import x_ray
@@ -408,9 +408,8 @@ def test_of_several_x_rays_one_is_to_be_named(tmp_path: Path):
 
 @pytest.mark.row("picture-ultrasound")
 def test_a_frame_of_ultrasound_is_a_picture():
-    file = get_testdata_file("examples_ybr_color.dcm")
-    volume = volume_from_node(read_volume(str(file), frame=7))
-    assert (volume.array.shape, volume.modality) == ((1, 240, 320), "other")
+    volume = volume_from_node(read_volume(pydicom_data("color3d_jpeg_baseline.dcm"), frame=7))
+    assert (volume.array.shape, volume.modality) == ((1, 480, 640), "other")
     assert automatic_window(volume) == Window(0, 255)
 
 

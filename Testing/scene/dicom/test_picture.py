@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import Dataset
-from pydicom.data import get_testdata_file
 from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
@@ -18,6 +17,7 @@ from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.scene.dicom.picture import read_dicom_picture
 from MedCLIPSAMLib.scene.pictures import LUMINANCE, UNKNOWN_SIZE
 
+from ...samples import pydicom_data
 from .dicom_files import write_dataset
 
 STORED = (np.add.outer(np.arange(24) * 9, np.arange(30) * 80) + 100).astype(np.uint16)  # 100 to 2627
@@ -146,37 +146,47 @@ def test_size_of_a_pixel(elements: dict[str, Any], spacing: tuple[float, float],
 
 @pytest.mark.row("picture-ultrasound")
 @pytest.mark.parametrize(
-    ("name", "mean"),
+    ("name", "mean", "white"),
     [
-        ("examples_rgb_color.dcm", (40.10, 34.23, 28.46)),
-        ("examples_palette.dcm", (15.94, 20.11, 25.43)),
-        ("SC_ybr_full_422_uncompressed.dcm", (127.72, 127.65, 127.83)),
-        ("SC_rgb_jpeg_gdcm.dcm", (127.70, 127.70, 127.70)),
-        ("examples_jpeg2k.dcm", (40.37, 34.50, 28.71)),
+        ("US1_UNCR.dcm", (40.37, 34.50, 28.71), 255),
+        ("US1_J2KI.dcm", (40.45, 34.62, 29.01), 255),
+        ("color-pl.dcm", (40.75, 38.53, 48.70), 255),
+        ("SC_ybr_full_uncompressed.dcm", (127.72, 127.65, 127.83), 255),
+        ("OBXXXX1A_rle.dcm", (2504.01, 3128.80, 3923.67), 65535),
+        ("OBXXXX1A_2frame.dcm", (2504.01, 3128.80, 3923.67), 65535),
+        ("gdcm-US-ALOKA-16.dcm", (7312.45, 7596.45, 8016.11), 65535),
     ],
 )
-def test_luminance_of_colours(name: str, mean: tuple[float, float, float]):
-    """RGB, palette and YBR, compressed or not; the means of red, green and blue are those that pydicom 3 decodes."""
-    picture = read_dicom_picture(Path(str(get_testdata_file(name))))
-    assert picture.pixels.dtype == np.uint8
-    assert picture.pixels.mean() == pytest.approx(np.dot(mean, (0.299, 0.587, 0.114)), abs=0.6)
+def test_luminance_of_colours(name: str, mean: tuple[float, float, float], white: int):
+    """RGB, YBR and palettes, compressed or not: the means of red, green and blue are those that pydicom 3 decodes."""
+    picture = read_dicom_picture(pydicom_data(name))
+    seen = picture.pixels / np.iinfo(picture.pixels.dtype).max
+    assert seen.mean() == pytest.approx(np.dot(mean, (0.299, 0.587, 0.114)) / white, abs=0.003)
     assert LUMINANCE in picture.remarks
 
 
 @pytest.mark.row("picture-ultrasound")
 def test_frames_of_ultrasound():
-    """A cine loop of 30 frames with the size of its pixels among its regions."""
-    file = Path(str(get_testdata_file("examples_ybr_color.dcm")))
-    first, last = read_dicom_picture(file), read_dicom_picture(file, 30)
-    assert first.pixels.shape == last.pixels.shape == (240, 320)
+    """A cine loop of 120 frames with the size of its pixels among its regions."""
+    file = pydicom_data("color3d_jpeg_baseline.dcm")
+    first, last = read_dicom_picture(file), read_dicom_picture(file, 120)
+    assert first.pixels.shape == last.pixels.shape == (480, 640)
     assert (first.pixels != last.pixels).mean() > 0.05
-    assert "Frame 1 of 30 is taken; --frame chooses another." in first.remarks
-    assert "Frame 30 of 30 is taken." in last.remarks
-    assert UNKNOWN_SIZE not in first.remarks
-    assert 0.1 < first.spacing[0] < 2
-    for wrong in (0, 31):
-        with pytest.raises(InputError, match=f"has 30 frames; there is no frame {wrong}"):
+    assert "Frame 1 of 120 is taken; --frame chooses another." in first.remarks
+    assert "Frame 120 of 120 is taken." in last.remarks
+    assert first.spacing == pytest.approx((0.5105, 0.5105), abs=1e-4)
+    for wrong in (0, 121):
+        with pytest.raises(InputError, match=f"has 120 frames; there is no frame {wrong}"):
             read_dicom_picture(file, wrong)
+
+
+@pytest.mark.row("picture-x-ray")
+def test_a_radiograph_is_light_where_the_patient_is():
+    """A real one of the chest, MONOCHROME1, with a window: the mediastinum is lighter than the lungs beside it."""
+    pixels = read_dicom_picture(pydicom_data("RG1_UNCR.dcm")).pixels
+    assert pixels.dtype == np.uint8
+    lungs, mediastinum = pixels[500:700, 350:600], pixels[500:700, 820:960]
+    assert mediastinum.mean() > lungs.mean() + 30
 
 
 @pytest.mark.row("picture-x-ray")

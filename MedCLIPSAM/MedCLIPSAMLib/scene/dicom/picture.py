@@ -15,6 +15,7 @@ from ...engine.errors import InputError
 from ...engine.machine.temporary import temporary_folder
 from ...engine.volume import Window
 from ..host import quiet
+from ..names import check_name
 from ..pictures import LUMINANCE, UNKNOWN_SIZE, Picture, luminance
 from .compat import apply_modality_lut, apply_voi_lut
 from .headers import number_of, numbers_of, value_of
@@ -23,6 +24,7 @@ from .single import PIXELS, write_frames
 from .slices import Slice
 
 _TURNED = "MONOCHROME1"  # white is the least value
+_GREY = (_TURNED, "MONOCHROME2")
 _FAR = 1e9  # beyond every value of a window
 _PLANE, _CENTIMETRES = 1, 3  # RegionSpatialFormat and PhysicalUnits of ultrasound (DICOM PS3.3 C.8.5.5)
 _LARGEST = 1000.0  # mm; a pixel of more is none of a patient
@@ -74,18 +76,26 @@ def _pixels(image: Image, index: int) -> np.ndarray:
     """(H, W) as stored, or (H, W, 3) red, green and blue, of one frame.
 
     GDCM would turn MONOCHROME1 before the window, which is meant for what is stored, or fail at signed values, and it
-    rescales some kinds of images only: it is given a file that says nothing of it.
+    rescales some kinds of images only: of grey it is given a file that says nothing of it.
     """
+    if image.frames == 1 and value_of(image.header, "PhotometricInterpretation") not in (None, *_GREY):
+        check_name(image.file)
+        return _read(image.file, image)
     header = Dataset()
     for name in (*PIXELS, "NumberOfFrames"):
         if name in image.header:
             header.add(image.header[name])
-    if value_of(header, "PhotometricInterpretation") in (None, _TURNED):
+    if value_of(header, "PhotometricInterpretation") in (None, *_GREY):
         header.add(DataElement(Tag("PhotometricInterpretation"), "CS", "MONOCHROME2"))
     frame = Slice.of(replace(image, header=header), index, Dataset())
+    with temporary_folder() as folder:
+        (file,) = write_frames([frame], folder)
+        return _read(file, image)
+
+
+def _read(file: Path, image: Image) -> np.ndarray:
     try:
-        with temporary_folder() as folder, quiet():
-            (file,) = write_frames([frame], folder)
+        with quiet():
             return sitk.GetArrayFromImage(sitk.ReadImage(str(file)))[0]
     except RuntimeError:
         raise InputError(
