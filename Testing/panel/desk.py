@@ -11,7 +11,7 @@ import numpy as np
 
 from Testing.host import application
 
-from ..samples import abdomen_slice
+from ..samples import ABDOMEN_MM, abdomen_slice
 
 MODULE = Path(__file__).parents[2] / "MedCLIPSAM" / "MedCLIPSAM.py"
 TEXT, NAME, STATE = 2, 3, 4  # columns of the prompt table
@@ -120,4 +120,4 @@ def ct() -> Any:
 
     plane = abdomen_slice()
     array = np.stack([plane] * 4 + [np.full_like(plane, -1000)] * 2)
-    return slicer.util.addVolumeFromArray(array, np.diag([-3.0, -3, 3, 1]), "CT")
+    return slicer.util.addVolumeFromArray(array, np.diag([-ABDOMEN_MM, -ABDOMEN_MM, 3, 1]), "CT")

@@ -27,7 +27,7 @@ def ct() -> Volume:
     plane = abdomen_slice()
     rows, columns = (np.arange(512) * length // 512 for length in plane.shape)
     array = np.stack([plane[np.ix_(rows, columns)]] * 4)
-    return Volume(array, np.diag([-0.72, -0.59, 5.0, 1]), "CT", "slices")
+    return Volume(array, np.diag([-0.61, -0.51, 5.0, 1]), "CT", "slices")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from MedCLIPSAMLib.engine.session.session import Session
 from MedCLIPSAMLib.engine.volume import Volume
 
 from ..engine.bars import BRIGHT, session, two_bars
-from ..samples import abdomen_slice
+from ..samples import ABDOMEN_MM, abdomen_slice
 
 TIMES = [200, pytest.param(1000, marks=pytest.mark.slow)]
 GROWTH = 24 << 20  # bytes that Python's and PyTorch's allocators may keep for later
@@ -68,7 +68,7 @@ def test_sessions_opened_one_after_another() -> None:
 @pytest.mark.slow
 def test_the_built_in_models() -> None:
     array = np.stack([abdomen_slice()] * 8)
-    volume = Volume(array, np.diag([-3.0, -3.0, 5.0, 1.0]), "CT", "abdomen")
+    volume = Volume(array, np.diag([-ABDOMEN_MM, -ABDOMEN_MM, 5.0, 1.0]), "CT", "abdomen")
     chain = Session(volume, load_clip("quickstart"), load_segmenter("lite-medsam"))
     memory, files = grown(lambda number: look_and_drag(chain, Prompt("liver", ("liver",)), number), 1000)
     assert memory < GROWTH

@@ -29,6 +29,7 @@ from MedCLIPSAMLib.engine.sam.registry import load_segmenter
 from MedCLIPSAMLib.engine.session.session import Session
 from MedCLIPSAMLib.engine.session.settings import Settings
 from MedCLIPSAMLib.engine.volume import Modality, Volume, Window
+from Testing import samples
 
 from .findings import HELD_OUT as FINDINGS
 from .wordings import HELD_OUT
@@ -66,16 +67,26 @@ def abdomen(folder: Path) -> Case:
     """The labelled abdominal CT, which the shipped model was trained on."""
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "abdomen_ct_labels.nii.gz")))
     names = {value: int(key) for key, value in json.loads((folder / "labels.json").read_text()).items()}
-    prompts = {
-        "liver": ["liver"],
-        "spleen": ["spleen"],
-        "aorta": ["aorta"],
-        "stomach": ["stomach"],
+    alone = "liver spleen aorta stomach gallbladder pancreas duodenum colon"
+    prompts = {name: [name] for name in alone.split()} | {
         "kidneys": ["kidney_left", "kidney_right"],
         "left kidney": ["kidney_left"],
-        "gallbladder": ["gallbladder"],
-        "vertebrae": [name for name in names if name.startswith("vertebrae")],
+        "right kidney": ["kidney_right"],
+        "adrenal glands": ["adrenal_gland_left", "adrenal_gland_right"],
+        "small bowel": ["small_bowel"],
+        "inferior vena cava": ["inferior_vena_cava"],
+        "portal vein": ["portal_vein_and_splenic_vein"],
+        "spinal cord": ["spinal_cord"],
+        "costal cartilage": ["costal_cartilages"],
     }
+    for prompt, start in (
+        ("vertebrae", "vertebrae"),
+        ("ribs", "rib_"),
+        ("lungs", "lung_"),
+        ("back muscles", "autochthon"),
+        ("psoas", "iliopsoas"),
+    ):
+        prompts[prompt] = [name for name in names if name.startswith(start)]
     masks = {prompt: np.isin(labels, [names[part] for part in parts]) for prompt, parts in prompts.items()}
     return Case("abdomen CT", _volume(folder / "abdomen_ct.nii.gz", "CT"), masks, ("brain", "heart", "uterus"), True)
 
@@ -121,6 +132,56 @@ def single_slices(folder: Path) -> list[Case]:
     return cases
 
 
+def packaged() -> list[Case]:
+    """A CT and an MR slice of the abdomen that pydicom-data carries, never trained on, outlined by hand."""
+    cases = []
+    resolutions: dict[Modality, float] = {"CT": samples.ABDOMEN_MM, "MR": samples.ABDOMEN_MR_MM}
+    for modality, spacing in resolutions.items():
+        volume = Volume(
+            samples.abdomen_slice(modality)[None], np.diag([-spacing, -spacing, 5.0, 1.0]), modality, "abdomen"
+        )
+        masks = {name: mask[None] for name, mask in samples.abdomen_organs(modality).items()}
+        cases.append(Case(f"pydicom-data {modality}", volume, masks, ("brain", "heart", "uterus"), False))
+    return cases
+
+
+def measure_pictures(folder: Path, clip: ImageTextModel, segmenter: PromptableSegmenter) -> None:
+    """Prints one structure on 8-bit CT slices of other patients, never trained on, with masks in label numbers."""
+    table = Table("pictures", "prompt", "with it", "found", "mean Dice", "median", "without it", "found there")
+    for name, prompt, parts in (
+        ("msd_spleen", "spleen", {"spleen"}),
+        ("aorta_cta", "aorta", {"aorta"}),
+        ("chd_heart_ct", "heart", {f"{side} {part}" for side in ("left", "right") for part in ("atrium", "ventricle")}),
+    ):
+        numbers = {
+            part: int(number) for number, part in json.loads((folder / name / "labels.json").read_text()).items()
+        }
+        scores, found = [], {True: 0, False: 0}
+        for path in sorted((folder / name).glob("*_mask.png")):
+            grey = np.asarray(Image.open(path.with_name(path.name.replace("_mask", ""))).convert("L"))
+            truth = np.isin(
+                np.asarray(Image.open(path)), [numbers[part] for part in parts | {"myocardium"} & set(numbers)]
+            )
+            volume = Volume(grey[None], np.diag([-0.8, -0.8, 5.0, 1.0]), "other", path.stem)
+            evidence = Session(volume, clip, segmenter, Settings(window=Window(0, 255))).segment(
+                Prompt(prompt, (prompt,))
+            )
+            found[bool(truth.any())] += evidence.found
+            scores.append(dice(evidence.mask[0], truth) if truth.any() else float("nan"))
+        there = int(np.isfinite(scores).sum())
+        table.add_row(
+            name,
+            prompt,
+            str(there),
+            str(found[True]),
+            f"{np.nanmean(scores):.3f}",
+            f"{np.nanmedian(scores):.3f}",
+            str(len(scores) - there),
+            str(found[False]),
+        )
+    console.print(table)
+
+
 def measure(case: Case, clip: ImageTextModel, segmenter: PromptableSegmenter) -> None:
     """Prints the tables of one case."""
     session = Session(case.volume, clip, segmenter, Settings(window=case.window))
@@ -156,15 +217,18 @@ def report(
     clinical: Annotated[Path, typer.Option(help="Folder with the labelled CTs.")],
     model: Annotated[Path | None, typer.Option(help="Folder of the model; the shipped one if not given.")] = None,
     only: Annotated[str, typer.Option(help="Part of the case's name.")] = "",
+    patients: Annotated[Path | None, typer.Option(help="Folder with pictures of other patients.")] = None,
 ) -> None:
     """Measures the model on every case."""
     cpu = torch.device("cpu")
     clip = QuickStart(model, cpu) if model else load_quickstart(cpu)
     segmenter = load_segmenter("lite-medsam", "cpu")
-    for case in (abdomen(clinical), head(), *single_slices(clinical), spine(clinical)):
+    for case in (abdomen(clinical), head(), *packaged(), *single_slices(clinical), spine(clinical)):
         if only in case.name:
             console.rule(f"{case.name}{' (trained on)' if case.trained_on else ''}")
             measure(case, clip, segmenter)
+    if patients:
+        measure_pictures(patients, clip, segmenter)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,9 @@ from MedCLIPSAMLib.engine.files.resources import resource
 from MedCLIPSAMLib.engine.saliency import TextQuery, saliency_method
 from MedCLIPSAMLib.engine.volume import Frame, SliceStack, Volume, Window, automatic_window
 
+from ...samples import ABDOMEN_MM, abdomen_organs, abdomen_slice
+
 CPU = torch.device("cpu")
-DATA = Path(__file__).resolve().parents[2] / "data"
 SOFT_TISSUE = Window(-160, 240)
 
 
@@ -129,10 +129,9 @@ def test_contrast_wordings_take_away(model, head):
 
 def test_m2ib_depends_on_the_text(model):
     """More of the liver passes for "liver" than for "spleen", and the other way round."""
-    with np.load(DATA / "abdomen_slice.npz") as slice_:
-        grey = SOFT_TISSUE.to_uint8(slice_["hounsfield"])
-        frame = Frame.whole(grey.shape, (3.0, 3.0))
-        regions = [frame.crop((slice_["labels"] == value).astype(np.float32), 192) > 0.5 for value in (5, 1)]
+    grey, organs = SOFT_TISSUE.to_uint8(abdomen_slice()), abdomen_organs()
+    frame = Frame.whole(grey.shape, (ABDOMEN_MM, ABDOMEN_MM))
+    regions = [frame.crop(organs[name].astype(np.float32), 192) > 0.5 for name in ("liver", "spleen")]
     pixels = model.preprocess(np.repeat(frame.crop(grey, 192)[None, ..., None], 3, 3))
     method = saliency_method("m2ib", layer=model.recommended.layer, beta=model.recommended.beta)
     liver, spleen = (

@@ -26,14 +26,14 @@ from MedCLIPSAMLib.engine.worker import process
 from MedCLIPSAMLib.engine.worker.messages import Failure, Open, Opened, Preview, Segment
 from MedCLIPSAMLib.engine.worker.process import EngineProcess, Reply
 
-from ...samples import abdomen_slice
+from ...samples import ABDOMEN_MM, abdomen_slice
 from .test_worker import BRIGHT, wait_for
 
 
 @pytest.fixture(scope="module")
 def ct() -> Volume:
     """Three slices of a real CT."""
-    return Volume(np.stack([abdomen_slice()] * 3), np.diag([-3.0, -3, 3, 1]), "CT", "slices")
+    return Volume(np.stack([abdomen_slice()] * 3), np.diag([-ABDOMEN_MM, -ABDOMEN_MM, 3, 1]), "CT", "slices")
 
 
 # As 3D Slicer's `PythonSlicer`: the interpreter is its child, and has to be waited for.
