@@ -18,6 +18,7 @@ from .commands.evaluate import evaluate
 from .commands.models import models
 from .commands.preview import preview
 from .commands.segment import segment
+from .commands.series import series
 from .console import complain, complain_of_unexpected, stderr
 
 DONE, UNEXPECTED, FAILED, INTERRUPTED = 0, 1, 2, 130
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command()(segment)
 app.command()(preview)
+app.command()(series)
 app.command()(evaluate)
 app.command()(demo)
 app.add_typer(models, name="models")

@@ -22,7 +22,7 @@ def remarks(volume_node: Any) -> tuple[str, ...]:
 
 
 def keep_choice(volume_node: Any, name: Choice, value: Any) -> None:
-    """Keeps with a volume node which of several volumes it is, or what became of its grid: a value which JSON can hold."""
+    """Keeps with a volume node which of several volumes it is, or what became of its grid: what JSON can hold."""
     volume_node.SetAttribute(_CHOICES[name], json.dumps(value))
 
 

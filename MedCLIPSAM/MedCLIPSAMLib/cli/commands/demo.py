@@ -61,7 +61,8 @@ def demo(
     from ...scene.segmentation.segments import read_segment
 
     saved = replace(saved, files=tuple(written))
-    print_results(make_report(out / volume.name, session, results, saved, watch.seconds, how_read(source.node)), stdout())
+    account = make_report(out / volume.name, session, results, saved, watch.seconds, how_read(source.node))
+    print_results(account, stdout())
     mask = read_segment(node, source.node, results[0].segment_id)
     dice = score(mask, reference, source.volume.spacing).dice
     stdout().print(f"Dice of brain against the brain mask of nilearn: {dice:.3f}")
