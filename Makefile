@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: setup demo test robustness fuzz lint bench bench-quick screenshots quickstart-model
+.PHONY: setup demo test slicer-versions slicer-oldest robustness fuzz lint bench bench-quick screenshots quickstart-model docs
 
 setup: $(INSTALLED)
 
@@ -23,6 +23,14 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest Testing --ignore Testing/panel
 	$(BIN)/python -m pytest Testing/panel  # a process of its own: there 3D Slicer has a window
 
+# The tests of the scene and the panel with the packages that each 3D Slicer ships (Testing/host/slicer_versions.toml).
+slicer-versions: $(INSTALLED)
+	$(BIN)/python -m Testing.host.slicer_versions
+
+# With those of the oldest, and only the tests in which versions show.
+slicer-oldest: $(INSTALLED)
+	$(BIN)/python -m Testing.host.slicer_versions --quick 5.10
+
 # Every row of Testing/robustness/matrix.csv, those that take minutes too.
 robustness: $(INSTALLED)
 	$(BIN)/python -m pytest Testing --ignore Testing/panel -m row
@@ -38,6 +46,10 @@ bench: $(INSTALLED)
 
 bench-quick: $(INSTALLED)
 	PYTHONPATH=tools $(BIN)/python -m Testing.benchmarks --quick
+
+# docs/reference/command-line.md, from the commands.
+docs: $(INSTALLED)
+	$(BIN)/python tools/command_line_reference.py
 
 # Of the panel at work, for the README and the tutorial.
 screenshots: $(INSTALLED)

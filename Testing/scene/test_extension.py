@@ -22,10 +22,3 @@ def test_the_entry_of_the_index_agrees_with_the_build_files():
     assert f'set(EXTENSION_CATEGORY "{entry["category"]}")' in build
     (depends,) = re.findall(r'set\(EXTENSION_DEPENDS "([^"]*)"\)', build)
     assert entry["build_dependencies"] == depends.split(";")
-
-
-def test_pages_and_pictures_that_the_documents_name_are_there():
-    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
-            if "://" not in target:
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
