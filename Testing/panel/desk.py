@@ -14,6 +14,7 @@ from Testing.host import application
 from ..samples import ABDOMEN_MM, abdomen_slice
 
 MODULE = Path(__file__).parents[2] / "MedCLIPSAM" / "MedCLIPSAM.py"
+GRID = np.diag([-ABDOMEN_MM, -ABDOMEN_MM, 3, 1])  # of `ct`: I, J, K to RAS
 TEXT, NAME, STATE = 2, 3, 4  # columns of the prompt table
 
 
@@ -120,4 +121,4 @@ def ct() -> Any:
 
     plane = abdomen_slice()
     array = np.stack([plane] * 4 + [np.full_like(plane, -1000)] * 2)
-    return slicer.util.addVolumeFromArray(array, np.diag([-ABDOMEN_MM, -ABDOMEN_MM, 3, 1]), "CT")
+    return slicer.util.addVolumeFromArray(array, GRID, "CT")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .desk import TEXT
+from .desk import GRID, TEXT
 
 
 def test_from_a_typed_word_to_a_segment_and_back(desk, capsys, tmp_path):
@@ -70,7 +70,7 @@ def test_points_steer_the_preview_and_stay_with_the_prompt(desk):
     assert seen.found
     rows, columns = np.nonzero(seen.mask)
     ijk = [int(columns[0]), int(rows[0]), 1]
-    ras = (np.diag([-3.0, -3, 3, 1]) @ [*ijk, 1])[:3]
+    ras = (GRID @ [*ijk, 1])[:3]
     assert desk.ui.negativeButton.enabled
     desk.ui.negativeButton.click()
     negative = next(n for n in desk.nodes("vtkMRMLMarkupsFiducialNode") if "Negative" in n.GetName())
@@ -226,7 +226,7 @@ def test_parameter_sets_are_worked_on_in_turn(desk):
     desk.ui.axisComboBox.currentIndex = 2
     selector.setCurrentNode(first)
     assert desk.ui.promptTable.item(0, TEXT).text() == "liver"
-    assert desk.ui.axisComboBox.currentText == "as acquired"
+    assert desk.ui.axisComboBox.currentText == "automatic"
     desk.segment()
     selector.setCurrentNode(second)
     gc.collect()

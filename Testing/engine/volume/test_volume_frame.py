@@ -9,6 +9,8 @@ from PIL import Image
 
 from MedCLIPSAMLib.engine.volume import Frame, SliceStack, Volume, Window, automatic_window, guess_modality
 
+from ...samples import ABDOMEN_MM, abdomen_organs, abdomen_slice
+
 SPACINGS = [(1.0, 1.0), (0.7, 1.4), (3.0, 0.9)]
 
 
@@ -181,20 +183,20 @@ def test_around_takes_volumes_of_any_size(shape: tuple[int, int, int]) -> None:
 
 
 def test_around_a_real_abdomen_loses_no_part_of_an_organ(shared: Path | None) -> None:
-    """Where the clinical volumes are present; the phantoms above prove the same job without them."""
-    if shared is None or not (shared / "clinical").is_dir():
-        return
-    image = Nifti1Image.from_filename(shared / "clinical" / "abdomen_ct.nii.gz")
-    labels = Nifti1Image.from_filename(shared / "clinical" / "abdomen_ct_labels.nii.gz")
-    affine = np.asarray(image.affine)
-    ct = np.asanyarray(image.dataobj).transpose(2, 1, 0)
-    organs = np.asanyarray(labels.dataobj).transpose(2, 1, 0) > 0
-    volume = Volume(ct, affine, guess_modality(ct))
-    assert volume.modality == "CT"
-    stack = SliceStack(volume, "axial")
-    frame = Frame.around(stack, automatic_window(volume))
-    shown = SliceStack(Volume(organs, affine, "other"), "axial").array
-    _, rows, columns = np.nonzero(shown)
-    places = frame.points_to_frame(np.c_[columns, rows], 224)
-    assert places.min() > -0.5
-    assert places.max() < 223.5
+    """On a slice that a package carries and, where the clinical volumes are present, on a whole CT."""
+    organs = np.any(list(abdomen_organs().values()), axis=0)
+    cases = [(abdomen_slice()[None], organs[None], np.diag([-ABDOMEN_MM, -ABDOMEN_MM, 5, 1]))]
+    if shared is not None and (shared / "clinical").is_dir():
+        image = Nifti1Image.from_filename(shared / "clinical" / "abdomen_ct.nii.gz")
+        labels = Nifti1Image.from_filename(shared / "clinical" / "abdomen_ct_labels.nii.gz")
+        ct, whole = (np.asanyarray(part.dataobj).transpose(2, 1, 0) for part in (image, labels))
+        cases.append((ct, whole > 0, np.asarray(image.affine)))
+    for ct, shown, affine in cases:
+        volume = Volume(ct, affine, guess_modality(ct))
+        assert volume.modality == "CT"
+        stack = SliceStack(volume, "axial")
+        frame = Frame.around(stack, automatic_window(volume))
+        _, rows, columns = np.nonzero(SliceStack(Volume(shown, affine, "other"), "axial").array)
+        places = frame.points_to_frame(np.c_[columns, rows], 224)
+        assert places.min() > -0.5
+        assert places.max() < 223.5
