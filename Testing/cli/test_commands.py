@@ -120,10 +120,10 @@ def test_a_model_travels_from_store_to_store(command, no_network, tmp_path, monk
     ended = command("models", "import", weights, "--as", "medsam-vit-b")
     assert (ended.code, ended.out) == (0, "MedSAM ViT-B is ready: --sam medsam-vit-b\n")
     assert "medsam-vit-b" in command("models", "path", "medsam-vit-b").out
-    assert command("models", "verify").out == "medsam-vit-b: as it should be\n"
+    assert "medsam-vit-b: as it should be\n" in command("models", "verify").out
     assert command("models", "export", "medsam-vit-b", tmp_path / "stick.zip").code == 0
     monkeypatch.setenv("MEDCLIPSAM_MODELS", str(tmp_path / "other"))
-    assert command("models", "verify").out == "The store is empty.\n"
+    assert "medsam-vit-b" not in command("models", "verify").out
     assert command("models", "import", tmp_path / "stick.zip").code == 0
     assert "ready" in command("models", "info", "medsam-vit-b").out
     (tmp_path / "other" / "medsam-vit-b" / "medsam-vit-b.safetensors").write_bytes(b"cut")
@@ -138,7 +138,7 @@ def test_a_model_that_lacks_tensors_is_not_as_it_should_be(command, no_network, 
     save_file({"image_encoder.pos_embed": torch.zeros(1, 64, 64, 768)}, tmp_path / "part.safetensors")
     assert command("models", "import", tmp_path / "part.safetensors", "--as", "medsam-vit-b").code == 0
     monkeypatch.setattr(segmenters, "load_segmenter", load_segmenter)
-    ended = command("models", "verify")
+    ended = command("models", "verify", "medsam-vit-b")
     assert (ended.code, ended.out) == (2, "")
     assert "looks like medsam-vit-b, but tensors are missing" in " ".join(ended.err.split())
 
@@ -193,8 +193,7 @@ def test_damaged_settings_are_told_in_a_sentence(command, monkeypatch):
 def test_of_a_built_in_model_nothing_untrue_is_said(command, no_network, tmp_path, name):
     told = command("models", "info", name)
     assert told.code == 0, told.err
-    assert "none: the store has no files of it" in told.out
-    assert "arrival" not in told.out
+    assert "arrive" not in told.out
     for verb, *rest in (("path",), ("remove",), ("download",), ("export", tmp_path / "x.zip")):
         ended = command("models", verb, name, *rest)
         assert (ended.code, ended.out) == (2, "")

@@ -28,7 +28,7 @@ def test_a_model_from_a_stick_segments_without_a_network(no_network, tmp_path, v
         return captured.out
 
     command("models", "import", tmp_path / "stick.zip")
-    assert command("models", "verify") == "biomedclip: as it should be\n"
+    assert command("models", "verify", "biomedclip") == "biomedclip: as it should be\n"
     output, report = tmp_path / "out.seg.nrrd", tmp_path / "report.json"
     choices = ("--clip", "biomedclip", "--sam", "lite-medsam", "--saliency", saliency, "--slices", "8:10")
     command("segment", volume, "--prompt", "liver", *choices, "-o", output, "--report", report)

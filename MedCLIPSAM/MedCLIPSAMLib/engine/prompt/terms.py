@@ -60,11 +60,14 @@ class Terms:
         self.articles = _all_plain(phrases["articles"].values())
         self.fillers = self.articles | _all_plain(phrases["fillers"].values())
         self.words = frozenset(map(plain, phrases["words"]))
-        kinds = phrases["negations"].values()
         self.before, self.after = (
-            tuple(sorted(_all_plain(kind[side] for kind in kinds), key=len, reverse=True))
-            for side in ("before", "after")
+            self._negations(kind[side] for kind in phrases["negations"].values()) for side in ("before", "after")
         )
+
+    def _negations(self, groups: Iterable[list[str]]) -> tuple[str, ...]:
+        """Without articles, as texts are that are searched for them."""
+        bare = {" ".join(word for word in text.split() if word not in self.articles) for text in _all_plain(groups)}
+        return tuple(sorted(bare - {""}, key=len, reverse=True))
 
     @cached_property
     def meanings(self) -> dict[str, dict[Concept, tuple[str, ...]]]:
