@@ -23,7 +23,8 @@ from PySide6 import QtCore, QtWidgets  # noqa: E402
 from trame_slicer.core import SlicerApp  # noqa: E402
 
 from .ctk_widgets import native  # noqa: E402
-from .mrml_widgets import qMRMLWidget  # noqa: E402
+from .data_tree import DataTree  # noqa: E402
+from .mrml_widgets import qSlicerWidget  # noqa: E402
 
 GENUINE = "MEDCLIPSAM_SLICER_PYTHON"  # environment variable: a folder with Slicer's own Python files, used before ours
 _OURS = Path(__file__).parent / "python"
@@ -43,7 +44,8 @@ class qSlicerApplication(QtWidgets.QApplication):
     """``slicer.app``."""
 
     startupCompleted = QtCore.Signal()
-    majorVersion, minorVersion = 5, 11
+    majorVersion = QtCore.Property(int, lambda _self: 5)
+    minorVersion = QtCore.Property(int, lambda _self: 11)
 
     def __init__(self) -> None:
         super().__init__([])
@@ -109,11 +111,11 @@ class qSlicerScriptedLoadableModule(QtCore.QObject):
     def widgetRepresentation(self) -> Any:
         if self._widget is None:
             self._widget = _ModuleWidget(self.name)
-            self._widget.make()
+            self._widget._make()
         return self._widget
 
 
-class _ModuleWidget(qMRMLWidget):
+class _ModuleWidget(qSlicerWidget):
     """What holds the panel of a scripted module: the ``parent`` of its widget class."""
 
     def __init__(self, name: str) -> None:
@@ -122,7 +124,7 @@ class _ModuleWidget(qMRMLWidget):
         self.setMRMLScene(slicer.mrmlScene)
         self._module, self._panel, self._entered = name, None, False
 
-    def make(self) -> None:
+    def _make(self) -> None:
         cls = getattr(sys.modules[self._module], f"{self._module}Widget")
         self._panel = cls(self)
         setattr(slicer.modules, f"{self._module}Widget", self._panel)
@@ -154,6 +156,7 @@ def start() -> qSlicerApplication:
     global _core
     _core = SlicerApp()
     slicer.app, slicer.mrmlScene, slicer.selfTests = application, _core.scene, {}
+    DataTree(slicer.mrmlScene, connections.errors.append)
     slicer.modules = ModuleType("slicer.modules")
     slicer.moduleNames = SimpleNamespace()
     for name in ("segmentations", "terminologies", "volumes", "markups"):
@@ -205,7 +208,7 @@ def reload_module(name: str) -> None:
         part.setParent(None)
         part.deleteLater()
     _import(Path(module.path))
-    widget.make()
+    widget._make()
     if widget.isEntered:
         widget.enter()
 

@@ -130,8 +130,8 @@ def _checked(sender: Any, signal: str) -> str:
     if meta.indexOfSignal(wanted) >= 0:
         return wanted
     for cls in type(sender).__mro__:
-        if wanted in vars(cls).get("SIGNALS", {}):
-            return vars(cls)["SIGNALS"][wanted]
+        if wanted in vars(cls).get("_SIGNALS", {}):
+            return vars(cls)["_SIGNALS"][wanted]
     methods = [meta.method(index) for index in range(meta.methodCount())]
     there = [
         bytes(method.methodSignature().data()).decode()

@@ -36,12 +36,12 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         self.setChecked(True)
         self.setContentsMargins(6, _HEADER + 4, 6, 4)
         self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Preferred, QtWidgets.QSizePolicy.Policy.Preferred)
-        self.toggled.connect(lambda checked: self.setCollapsed(not checked))
+        self.toggled.connect(lambda checked: self._set_collapsed(not checked))
 
-    def isCollapsed(self) -> bool:
+    def _is_collapsed(self) -> bool:
         return self._collapsed
 
-    def setCollapsed(self, collapsed: bool) -> None:
+    def _set_collapsed(self, collapsed: bool) -> None:
         if collapsed == self._collapsed:
             return
         self._collapsed = collapsed
@@ -66,7 +66,7 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
             self._hidden.remove(widget)
         return False
 
-    collapsed = QtCore.Property(bool, isCollapsed, setCollapsed)
+    collapsed = QtCore.Property(bool, _is_collapsed, _set_collapsed)
 
     def sizeHint(self) -> QtCore.QSize:
         size = QtCore.QSize(0, _HEADER) if self._collapsed else QtWidgets.QWidget.sizeHint(self)
@@ -99,7 +99,7 @@ class _Number(QtWidgets.QWidget):
     """A slider with a spin box beside it: what the widgets for one floating-point number have in common."""
 
     valueChanged = QtCore.Signal(float)
-    SIGNALS = {"valueChanged(double)": "valueChanged(double)"}  # noqa: RUF012
+    _SIGNALS = {"valueChanged(double)": "valueChanged(double)"}  # noqa: RUF012
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -127,30 +127,27 @@ class _Number(QtWidgets.QWidget):
     def setValue(self, value: float) -> None:
         self._box.setValue(value)
 
-    def setMinimum(self, value: float) -> None:
+    def _set_minimum(self, value: float) -> None:
         self._box.setMinimum(value)
 
-    def setMaximum(self, value: float) -> None:
+    def _set_maximum(self, value: float) -> None:
         self._box.setMaximum(value)
 
-    def setRange(self, low: float, high: float) -> None:
-        self._box.setRange(low, high)
-
-    def setSingleStep(self, step: float) -> None:
+    def _set_single_step(self, step: float) -> None:
         self._box.setSingleStep(step)
 
     def setDecimals(self, decimals: int) -> None:
         self._box.setDecimals(decimals)
 
-    def setSuffix(self, suffix: str) -> None:
+    def _set_suffix(self, suffix: str) -> None:
         self._box.setSuffix(suffix)
 
     value = QtCore.Property(float, lambda self: self._box.value, setValue)
-    minimum = QtCore.Property(float, lambda self: self._box.minimum, setMinimum)
-    maximum = QtCore.Property(float, lambda self: self._box.maximum, setMaximum)
-    singleStep = QtCore.Property(float, lambda self: self._box.singleStep, setSingleStep)
+    minimum = QtCore.Property(float, lambda self: self._box.minimum, _set_minimum)
+    maximum = QtCore.Property(float, lambda self: self._box.maximum, _set_maximum)
+    singleStep = QtCore.Property(float, lambda self: self._box.singleStep, _set_single_step)
     decimals = QtCore.Property(int, lambda self: self._box.decimals, setDecimals)
-    suffix = QtCore.Property(str, lambda self: self._box.suffix, setSuffix)
+    suffix = QtCore.Property(str, lambda self: self._box.suffix, _set_suffix)
 
 
 @native
@@ -170,7 +167,7 @@ class ctkRangeWidget(QtWidgets.QWidget):
     valuesChanged = QtCore.Signal(float, float)
     minimumValueChanged = QtCore.Signal(float)
     maximumValueChanged = QtCore.Signal(float)
-    SIGNALS = {"valuesChanged(double,double)": "valuesChanged(double,double)"}  # noqa: RUF012
+    _SIGNALS = {"valuesChanged(double,double)": "valuesChanged(double,double)"}  # noqa: RUF012
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -206,10 +203,10 @@ class ctkRangeWidget(QtWidgets.QWidget):
             box.blockSignals(blocked)
         self.setValues(*values)
 
-    def setMinimum(self, low: float) -> None:
+    def _set_minimum(self, low: float) -> None:
         self.setRange(low, max(low, self._low.maximum))
 
-    def setMaximum(self, high: float) -> None:
+    def _set_maximum(self, high: float) -> None:
         self.setRange(min(high, self._low.minimum), high)
 
     def setMinimumValue(self, low: float) -> None:
@@ -222,16 +219,16 @@ class ctkRangeWidget(QtWidgets.QWidget):
         for box in (self._low, self._high):
             box.setDecimals(decimals)
 
-    def setSingleStep(self, step: float) -> None:
+    def _set_single_step(self, step: float) -> None:
         for box in (self._low, self._high):
             box.setSingleStep(step)
 
-    minimum = QtCore.Property(float, lambda self: self._low.minimum, setMinimum)
-    maximum = QtCore.Property(float, lambda self: self._low.maximum, setMaximum)
+    minimum = QtCore.Property(float, lambda self: self._low.minimum, _set_minimum)
+    maximum = QtCore.Property(float, lambda self: self._low.maximum, _set_maximum)
     minimumValue = QtCore.Property(float, lambda self: self._values[0], setMinimumValue)
     maximumValue = QtCore.Property(float, lambda self: self._values[1], setMaximumValue)
     decimals = QtCore.Property(int, lambda self: self._low.decimals, setDecimals)
-    singleStep = QtCore.Property(float, lambda self: self._low.singleStep, setSingleStep)
+    singleStep = QtCore.Property(float, lambda self: self._low.singleStep, _set_single_step)
 
 
 @native
@@ -272,7 +269,7 @@ class ctkDirectoryButton(QtWidgets.QWidget):
         layout.addWidget(self._button)
         self._button.clicked.connect(lambda: self.browse())
 
-    def setDirectory(self, directory: str) -> None:
+    def _set_directory(self, directory: str) -> None:
         """By a program, too, the signals tell of it: the one always, the other if it is another folder."""
         before, self._directory = self._directory, QtCore.QDir(directory).absolutePath()
         self._elide()
@@ -280,14 +277,14 @@ class ctkDirectoryButton(QtWidgets.QWidget):
         if self._directory != before:
             self.directoryChanged.emit(self._directory)
 
-    def setCaption(self, caption: str) -> None:
+    def _set_caption(self, caption: str) -> None:
         self._caption = caption
 
     def browse(self) -> str:
         title = self._caption or self.toolTip
         directory = QtWidgets.QFileDialog.getExistingDirectory(self, title, self._directory)
         if directory:
-            self.setDirectory(directory)
+            self._set_directory(directory)
         return directory
 
     def resizeEvent(self, event: Any) -> None:
@@ -297,8 +294,8 @@ class ctkDirectoryButton(QtWidgets.QWidget):
         room = self._button.width - self._button.iconSize.width() - 16
         self._button.setText(self.fontMetrics().elidedText(self._directory, QtCore.Qt.TextElideMode.ElideMiddle, room))
 
-    directory = QtCore.Property(str, lambda self: self._directory, setDirectory)
-    caption = QtCore.Property(str, lambda self: self._caption, setCaption)
+    directory = QtCore.Property(str, lambda self: self._directory, _set_directory)
+    caption = QtCore.Property(str, lambda self: self._caption, _set_caption)
 
 
 @native
@@ -340,10 +337,31 @@ class ctkMenuButton(QtWidgets.QPushButton):
     """A push button with a menu beside it."""
 
 
+@native
+class ctkPushButton(QtWidgets.QPushButton):
+    """A push button."""
+
+
+@native
+class ctkCheckablePushButton(ctkPushButton):
+    """There for Slicer's parameter nodes, which name it."""
+
+
+@native
+class ctkDoubleSlider(QtWidgets.QWidget):
+    """There for Slicer's parameter nodes, which name it."""
+
+
+@native
+class ctkDoubleRangeSlider(QtWidgets.QWidget):
+    """There for Slicer's parameter nodes, which name it."""
+
+
 WIDGETS: dict[str, Any] = {
     cls.__name__: cls
     for cls in (
         *(ctkCollapsibleButton, ctkSliderWidget, ctkDoubleSpinBox, ctkRangeWidget, ctkPathLineEdit),
         *(ctkDirectoryButton, ctkColorPickerButton, ctkCheckBox, ctkComboBox, ctkMenuButton),
+        *(ctkPushButton, ctkCheckablePushButton, ctkDoubleSlider, ctkDoubleRangeSlider),
     )
 }

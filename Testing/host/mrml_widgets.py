@@ -9,21 +9,14 @@ from typing import Any
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from .ctk_widgets import ctkMenuButton, ctkRangeWidget, ctkSliderWidget, native
+from .ctk_widgets import ctkComboBox, ctkDoubleSpinBox, ctkMenuButton, ctkRangeWidget, ctkSliderWidget, native
 
 
 class _OfScene:
-    """Knows a scene and observes nodes; VTK observers must not outlive the widget.
+    """Knows a scene and observes nodes; VTK observers must not outlive the widget."""
 
-    A widget with this base declares the signal ``mrmlSceneChanged = QtCore.Signal(object)``.
-    """
-
-    SIGNALS = {"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged(PyObject)"}  # noqa: RUF012
     _scene: Any = None
     _observed: tuple[tuple[Any, int], ...] = ()
-
-    def mrmlScene(self) -> Any:
-        return self._scene
 
     def setMRMLScene(self, scene: Any) -> None:
         if scene is self._scene:
@@ -32,7 +25,6 @@ class _OfScene:
             raise TypeError(f"setMRMLScene takes a vtkMRMLScene, not {type(scene).__name__}")
         self._scene = scene
         self._scene_set()
-        self.mrmlSceneChanged.emit(scene)  # type: ignore[attr-defined]
 
     def _scene_set(self) -> None:
         pass
@@ -47,11 +39,11 @@ class _OfScene:
         self.destroyed.connect(lambda: [each.RemoveObserver(tag) for each, tag in kept])  # type: ignore[attr-defined]
 
 
-@native
-class qMRMLWidget(_OfScene, QtWidgets.QWidget):
-    """A widget that knows the scene."""
+class _TellsScene(_OfScene):
+    """Gives the scene, too."""
 
-    mrmlSceneChanged = QtCore.Signal(object)
+    def mrmlScene(self) -> Any:
+        return self._scene
 
 
 @native
@@ -59,41 +51,46 @@ class qSlicerWidget(_OfScene, QtWidgets.QWidget):
     """A widget that knows the scene."""
 
     mrmlSceneChanged = QtCore.Signal(object)
+    _SIGNALS = {"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged(PyObject)"}  # noqa: RUF012
+
+    def _scene_set(self) -> None:
+        self.mrmlSceneChanged.emit(self._scene)
 
 
 @native
-class qMRMLSliderWidget(_OfScene, ctkSliderWidget):
+class qMRMLWidget(_TellsScene, QtWidgets.QWidget):
+    """A widget that knows the scene."""
+
+    mrmlSceneChanged = QtCore.Signal(object)
+    _SIGNALS = {"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged(PyObject)"}  # noqa: RUF012
+
+    def _scene_set(self) -> None:
+        self.mrmlSceneChanged.emit(self._scene)
+
+
+@native
+class qMRMLSliderWidget(_TellsScene, ctkSliderWidget):
     """A slider for a quantity with units."""
 
-    mrmlSceneChanged = QtCore.Signal(object)
-
 
 @native
-class qMRMLSpinBox(_OfScene, ctkSliderWidget):
+class qMRMLSpinBox(_TellsScene, ctkDoubleSpinBox):
     """A spin box for a quantity with units."""
-
-    mrmlSceneChanged = QtCore.Signal(object)
 
 
 @native
 class qMRMLRangeWidget(_OfScene, ctkRangeWidget):
     """A range of a quantity with units."""
 
-    mrmlSceneChanged = QtCore.Signal(object)
+
+@native
+class qMRMLSubjectHierarchyComboBox(_TellsScene, ctkComboBox):
+    """There for Slicer's parameter nodes, which name it."""
 
 
 @native
-class qMRMLSubjectHierarchyComboBox(_OfScene, QtWidgets.QComboBox):
+class qMRMLSubjectHierarchyTreeView(_TellsScene, QtWidgets.QTreeView):
     """There for Slicer's parameter nodes, which name it."""
-
-    mrmlSceneChanged = QtCore.Signal(object)
-
-
-@native
-class qMRMLSubjectHierarchyTreeView(_OfScene, QtWidgets.QTreeView):
-    """There for Slicer's parameter nodes, which name it."""
-
-    mrmlSceneChanged = QtCore.Signal(object)
 
 
 def _flag(name: str) -> Any:
@@ -105,15 +102,13 @@ def _text(name: str) -> Any:
 
 
 @native
-class qMRMLNodeComboBox(_OfScene, QtWidgets.QWidget):
+class qMRMLNodeComboBox(_TellsScene, QtWidgets.QWidget):
     """Chooses a node of some classes; a node that is added is never chosen by itself."""
 
-    mrmlSceneChanged = QtCore.Signal(object)
     currentNodeChanged = QtCore.Signal(object)
     currentNodeIDChanged = QtCore.Signal(str)
     nodeAddedByUser = QtCore.Signal(object)
-    SIGNALS = {  # noqa: RUF012
-        **_OfScene.SIGNALS,
+    _SIGNALS = {  # noqa: RUF012
         "currentNodeChanged(vtkMRMLNode*)": "currentNodeChanged(PyObject)",
         "nodeAddedByUser(vtkMRMLNode*)": "nodeAddedByUser(PyObject)",
     }
@@ -267,10 +262,9 @@ class qMRMLNodeComboBox(_OfScene, QtWidgets.QWidget):
 
 
 @native
-class qMRMLSegmentsTableView(_OfScene, QtWidgets.QWidget):
+class qMRMLSegmentsTableView(qMRMLWidget):
     """The segments of a segmentation: colour and name."""
 
-    mrmlSceneChanged = QtCore.Signal(object)
     selectionChanged = QtCore.Signal(object, object)
 
     def __init__(self, *arguments: Any) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,23 @@ def _find(top: Any, name: str) -> Any:
 
 
 def _check(root: ET.Element) -> None:
+    names = [widget.get("name") for widget in root.iter("widget")]
+    for twice in {name for name in names if names.count(name) > 1}:
+        raise RuntimeError(f"The .ui file has two widgets '{twice}', of which Python can reach one.")
     for widget in root.iter("widget"):
         name = widget.get("class", "")
         cls = CUSTOM.get(name) or getattr(QtWidgets, name, None)
         if cls is None:
             raise RuntimeError(f"The .ui file needs the widget {name}, which the host does not have.")
         for described in widget.findall("property"):
-            known = cls.staticMetaObject.indexOfProperty(described.get("name", "")) >= 0
+            known = described.get("name", "") in _properties(cls)
             # stdset="0" makes a dynamic property, as SlicerParameterName is.
             if not known and described.get("stdset") != "0":
                 raise RuntimeError(f"{name} '{widget.get('name')}' has no property {described.get('name')}.")
+
+
+@cache
+def _properties(cls: Any) -> frozenset[str]:
+    """Asked once of each class: PySide6 may have let go of its meta object the next time."""
+    meta = cls.staticMetaObject
+    return frozenset(meta.property(index).name() for index in range(meta.propertyCount()))

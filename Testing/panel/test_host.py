@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from textwrap import dedent, indent
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 import pytest
+from PySide6 import QtCore
 
-from Testing.host import application, connections
+from Testing.host import application, connections, ctk_widgets, headers, mrml_widgets
 
 MODULE = """
 from typing import Annotated
@@ -188,6 +190,10 @@ MISTAKES = {
     "what is connected cannot be called": "self.ui.button.connect('clicked()', None)",
     "a text is no text": "self.ui.button.text = 5",
     "a node combo box takes something else": "self.ui.volumeSelector.setCurrentNode('vtkMRMLScalarVolumeNode1')",
+    "a getter beside a property": "self.ui.section.isCollapsed()",
+    "a setter that is no slot": "self.ui.slider.setRange(0, 1)",
+    "a setter of a property that is no slot": "self.ui.section.setCollapsed(True)",
+    "a property is called as a method": "self.ui.volumeSelector.currentNodeID()",
     "a method of PySide6 alone": "self.ui.line.text().strip()",
     "an enum of the wrong class": "self.ui.line.setAlignment('centre')",
     "a widget that the .ui file has not": "self.ui.buton.click()",
@@ -223,13 +229,14 @@ def test_a_mistake_in_an_observer_is_caught(tmp_path):
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ('class="QPushButton" name="button"', 'class="ctkPushButton" name="button"'),
+        ('class="QPushButton" name="button"', 'class="ctkPushKnob" name="button"'),
         ('<property name="noneEnabled">', '<property name="noneAllowed">'),
         ('<property name="text"><string>Press', '<property name="txt"><string>Press'),
         ("<receiver>volumeSelector<", "<receiver>selector<"),
         ("mrmlSceneChanged(vtkMRMLScene*)", "sceneChanged(vtkMRMLScene*)"),
         ("setMRMLScene(vtkMRMLScene*)", "setScene(vtkMRMLScene*)"),
         ("<string>level<", "<string>levl<"),
+        ('class="QCheckBox" name="check"', 'class="QCheckBox" name="button"'),
     ],
 )
 def test_a_mistake_in_the_ui_file_is_caught(tmp_path, before, after):
@@ -238,6 +245,83 @@ def test_a_mistake_in_the_ui_file_is_caught(tmp_path, before, after):
     application.load_module(path)
     with pytest.raises((RuntimeError, ValueError, AttributeError)):
         application.select_module("Seeded")
+
+
+def test_nodes_that_are_hidden_too_late_are_caught(tmp_path):
+    import slicer
+
+    opened(written(tmp_path))
+    node = volume_node()
+    slicer.mrmlScene.RemoveNode(node)
+    assert not connections.errors
+    node = volume_node()
+    node.SetHideFromEditors(True)
+    slicer.mrmlScene.RemoveNode(node)
+    assert "shows in the Data tree" in connections.errors[0]
+    connections.errors.clear()
+
+
+HEADER = """
+class CTK_EXPORT Base : public QWidget { Q_OBJECT /* void commented(); */ };
+class SOME_EXPORT Some : public Base
+{
+  Q_OBJECT
+  Q_PROPERTY(double level READ level WRITE setLevel)  // Q_PROPERTY(int gone READ gone)
+public:
+  double level() const { return 0; }
+  Q_INVOKABLE QString nameOf(int number) const;
+public Q_SLOTS:
+  void setOther(double value = 0);
+signals:
+  void changed(double);
+protected slots:
+  void hidden();
+};
+class Plain : public Base { public: void method(); };
+"""
+
+
+def test_headers_tell_what_python_can_reach():
+    assert headers.reachable_in(HEADER) == {
+        "Base": {"base": "QWidget", "properties": [], "signals": [], "slots": [], "invokables": []},
+        "Some": {
+            **{"base": "Base", "properties": ["level"], "signals": ["changed"]},
+            **{"slots": ["setOther"], "invokables": ["nameOf"]},
+        },
+    }
+
+
+# Named in Slicer's `qSlicerBaseQTGUIPythonQtDecorators.h` and `qSlicerBaseQTCorePythonQtDecorators.h`.
+DECORATED = {"widgetRepresentation", "testingEnabled"}
+
+
+def test_the_host_offers_nothing_that_slicer_hides(app):
+    """A getter, setter or base class that Python does not meet in 3D Slicer would let a mistake pass here."""
+    table = headers.read_table()
+    offered = {**ctk_widgets.WIDGETS, **mrml_widgets.WIDGETS}
+    offered |= {name: getattr(application, name) for name in ("qSlicerApplication", "qSlicerModuleManager")}
+    offered |= {"qSlicerScriptedLoadableModule": application.qSlicerScriptedLoadableModule}
+    offered |= {"qSlicerScriptedLoadableModuleWidget": application._ModuleWidget}
+    for name, cls in offered.items():
+        parts, base = [], name
+        while base in table:
+            parts.append(table[base])
+            base = table[base]["base"]
+        ours = cls.__mro__[: next(n for n, each in enumerate(cls.__mro__) if each.__module__.startswith("PySide6"))]
+        qt_class = cls.__mro__[len(ours)]
+        assert qt_class.__name__ == base, name
+        kinds = {
+            QtCore.Property: {member for part in parts for member in part["properties"]},
+            property: {member for part in parts for member in part["properties"]},
+            QtCore.Signal: {member for part in parts for member in part["signals"]},
+            FunctionType: {member for part in parts for member in [*part["slots"], *part["invokables"]]} | DECORATED,
+        }
+        # PySide6 does not survive that somebody looks at a class's meta object and lets go of it.
+        members = [(part, member) for part in ours for member in vars(part) if member != "staticMetaObject"]
+        for part, member in members:
+            inherited = hasattr(qt_class, member) and member not in kinds[property]
+            if not member.startswith("_") and not inherited:
+                assert member in kinds[type(vars(part)[member])], f"{name}.{member}"
 
 
 def test_a_list_of_nodes_follows_the_scene(tmp_path):

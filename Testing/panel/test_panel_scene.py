@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from .desk import GRID
+
 ICONS = Path(__file__).parents[2] / "MedCLIPSAM" / "Resources" / "Icons"
 
 # Run in another process, as after a restart of 3D Slicer.
@@ -191,29 +193,6 @@ def test_dicom_seg_is_offered_where_there_is_an_exporter(desk, monkeypatch, tmp_
     assert desk.ui.statusLabel.text == f"Written: {tmp_path / 'seg.dcm'}"
 
 
-def test_keys_do_what_the_tooltips_say(desk):
-    import qt  # pyright: ignore[reportMissingImports]
-
-    buttons = {
-        "Ctrl+Return": desk.ui.previewButton,
-        "Ctrl+Shift+Return": desk.ui.segmentButton,
-        "Esc": desk.ui.cancelButton,
-    }
-    pressed = []
-    for keys, button in buttons.items():
-        assert f"({keys})" in button.toolTip
-        button.connect("clicked()", lambda keys=keys: pressed.append(keys))
-    desk.type(0, "liver")
-    desk.look_at(1)
-    shortcuts = {each.key.toString(qt.QKeySequence.PortableText): each for each in desk.panel._shortcuts.values()}
-    assert not shortcuts["Esc"].enabled, "it is of whoever has the focus while there is nothing to cancel"
-    for keys in buttons:
-        shortcuts[keys].activated.emit()
-    assert not shortcuts["Esc"].enabled
-    assert pressed == ["Ctrl+Return", "Ctrl+Shift+Return", "Esc"]
-    assert "Cancelled" in desk.ui.statusLabel.text
-
-
 def _luminance(colour: tuple[float, ...]) -> float:
     """Relative luminance of sRGB, as WCAG 2 defines it."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
@@ -259,6 +238,6 @@ def test_a_volume_under_a_linear_transform_is_segmented_where_it_lies(desk):
     in_world = np.zeros(6)
     desk.parameters.segmentation.GetRASBounds(in_world)
     corner = np.argwhere(before)[0][::-1]
-    matrix = slicer.util.arrayFromVTKMatrix(transform.GetMatrix()) @ np.diag([-3.0, -3, 3, 1])
+    matrix = slicer.util.arrayFromVTKMatrix(transform.GetMatrix()) @ GRID
     assert (in_world[::2] - 3 <= (matrix @ [*corner, 1])[:3]).all()
     assert ((matrix @ [*corner, 1])[:3] <= in_world[1::2] + 3).all()

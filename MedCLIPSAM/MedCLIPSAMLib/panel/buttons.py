@@ -23,7 +23,12 @@ _ICONS = {
     "undoButton": "Undo",
     "redoButton": "Redo",
 }
-_KEYS = {"previewButton": "Ctrl+Return", "segmentButton": "Ctrl+Shift+Return", "cancelButton": "Esc"}
+# "Enter" is the key of the number pad.
+_KEYS = {
+    "previewButton": ("Ctrl+Return", "Ctrl+Enter"),
+    "segmentButton": ("Ctrl+Shift+Return", "Ctrl+Shift+Enter"),
+    "cancelButton": ("Esc",),
+}
 
 
 def add_icons(ui: Any) -> None:
@@ -32,11 +37,14 @@ def add_icons(ui: Any) -> None:
         getattr(ui, name).icon = qt.QIcon(str(resource(f"Icons/{file}.svg")))
 
 
-def add_shortcuts(ui: Any) -> dict[str, Any]:
-    """Keys by the names of their buttons; they work wherever the focus is in the panel, while somebody holds them."""
-    shortcuts = {}
-    for name, keys in _KEYS.items():
-        shortcut = qt.QShortcut(qt.QKeySequence(keys), ui.promptsCollapsibleButton.parent())
-        shortcut.connect("activated()", getattr(ui, name).click)
-        shortcuts[name] = shortcut
+def add_shortcuts(ui: Any) -> dict[str, list[Any]]:
+    """Keys by the names of their buttons; they work while the focus is in the panel, and are another's elsewhere."""
+    panel = ui.setupCollapsibleButton.parent()
+    shortcuts: dict[str, list[Any]] = {}
+    for name, choices in _KEYS.items():
+        for keys in choices:
+            shortcut = qt.QShortcut(qt.QKeySequence(keys), panel)
+            shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
+            shortcut.connect("activated()", getattr(ui, name).click)
+            shortcuts.setdefault(name, []).append(shortcut)
     return shortcuts

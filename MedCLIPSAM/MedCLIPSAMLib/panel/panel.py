@@ -175,7 +175,8 @@ class Panel:
         ui.segmentButton.enabled = has_volume and len(self.table.rows) > 0 and not busy
         ui.cancelButton.enabled = running
         ui.keepButton.visible = ui.discardButton.visible = part
-        self._shortcuts["cancelButton"].enabled = running  # else the key is that of whoever has the focus
+        for shortcut in self._shortcuts["cancelButton"]:
+            shortcut.enabled = running  # else the key is that of whoever has the focus
         segmentation = parameters.segmentation if parameters is not None else None
         ui.undoButton.enabled = self.history.can_undo(segmentation) and not busy
         ui.redoButton.enabled = self.history.can_redo(segmentation) and not busy
@@ -235,6 +236,7 @@ class Panel:
         self.tell(_("Starting..."))
         self.run.start()
         self.refresh()
+        self.ui.cancelButton.setFocus()  # the fields are disabled, and Esc is heard where the focus is
 
     def cancel(self) -> None:
         """Stops the run."""

@@ -44,13 +44,21 @@ class WithinRange:
 @dataclass(frozen=True)
 class _Parameter:
     name: str
-    kind: type
+    kinds: tuple[type, ...]
     notes: tuple[Any, ...]
     default: Any
 
     @property
+    def kind(self) -> type:
+        return self.kinds[0]
+
+    @property
+    def kind_names(self) -> tuple[str, ...]:
+        return tuple(kind.__name__ for kind in self.kinds)
+
+    @property
     def is_node(self) -> bool:
-        return issubclass(self.kind, slicer.vtkMRMLNode)
+        return _are_nodes(self.kinds)
 
     def note(self, kind: type) -> Any:
         return next((note for note in self.notes if isinstance(note, kind)), None)
@@ -65,8 +73,8 @@ class _Parameter:
 
     def write(self, node: Any, value: Any) -> None:
         if self.is_node:
-            if value is not None and not isinstance(value, self.kind):
-                raise TypeError(f"{self.name} takes a {self.kind.__name__}, not {type(value).__name__}")
+            if value is not None and not isinstance(value, self.kinds):
+                raise TypeError(f"{self.name} takes a {' or '.join(self.kind_names)}, not {type(value).__name__}")
             node.SetNodeReferenceID(self.name, value.GetID() if value is not None else None)
             return
         if type(value) is not self.kind and not (self.kind is float and type(value) is int):
@@ -101,8 +109,10 @@ class _Binding:
             self._choices = list(choice.choices)
             widget.clear()
             widget.addItems([str(each) for each in self._choices])
+        if parameter.is_node:
+            widget.nodeTypes = parameter.kind_names  # whatever the .ui file says
         if within is not None:
-            widget.setRange(within.minimum, within.maximum)
+            widget.minimum, widget.maximum = within.minimum, within.maximum
 
     def read(self) -> Any:
         if self.parameter.is_node:
@@ -260,6 +270,10 @@ class _Wrapped:
             self._showing = False
 
 
+def _are_nodes(kinds: tuple[type, ...]) -> bool:
+    return all(issubclass(kind, slicer.vtkMRMLNode) for kind in kinds)
+
+
 def parameterNodeWrapper(described: type) -> type:
     """Makes typed properties of the annotations of a class, kept in the parameter node that it is made with."""
     parameters = {}
@@ -268,8 +282,11 @@ def parameterNodeWrapper(described: type) -> type:
         defaults = [note.value for note in notes if isinstance(note, Default)]
         if hasattr(described, name):
             defaults = [getattr(described, name)]
-        empty = None if issubclass(kind, slicer.vtkMRMLNode) else kind()
-        parameters[name] = _Parameter(name, kind, tuple(notes), defaults[0] if defaults else empty)
+        kinds = typing.get_args(kind) or (kind,)  # of a union, which nodes may have
+        if len(kinds) > 1 and not _are_nodes(kinds):
+            raise TypeError(f"{name} can be one of several types of nodes only")
+        empty = None if _are_nodes(kinds) else kind()
+        parameters[name] = _Parameter(name, kinds, tuple(notes), defaults[0] if defaults else empty)
     content: dict[str, Any] = {name: _property(name) for name in parameters}
     taken = set(vars(_Wrapped)) & (set(parameters) | {n for n in vars(described) if not n.startswith("__")})
     if taken:

@@ -11,6 +11,7 @@ from vtkmodules.util import numpy_support
 
 from ...engine.errors import InputError
 from ...engine.volume import SliceStack
+from ..hidden import add_hidden_node
 from .slice_views import check_index, slice_to_node
 
 _COLOURS = 256  # how many
@@ -87,9 +88,7 @@ class HeatMap:
 
 
 def _make_node(colours: Any) -> Any:
-    node = slicer.vtkMRMLScalarVolumeNode()
-    node.SetSelectable(False)
-    _add(node, "Heat map")
+    node = add_hidden_node("vtkMRMLScalarVolumeNode", "Heat map", Selectable=False)
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetSaveWithScene(False)
@@ -104,21 +103,12 @@ def _make_node(colours: Any) -> Any:
 
 def _make_colours() -> Any:
     """Black to red to yellow: slice views draw no colour half transparent, and what is dark stands out least."""
-    colours = slicer.vtkMRMLColorTableNode()
+    colours = add_hidden_node("vtkMRMLColorTableNode", "Heat")
     colours.SetTypeToUser()
     colours.SetNumberOfColors(_COLOURS)
     for number, heat in enumerate(np.linspace(0, 2, _COLOURS)):
         colours.SetColor(number, min(heat, 1), max(heat - 1, 0), 0, 1)
-    _add(colours, "Heat")
     return colours
-
-
-def _add(node: Any, name: str) -> None:
-    """Put a node into the scene which is neither listed nor saved."""
-    node.SetName(name)
-    node.SetHideFromEditors(True)
-    node.SetSaveWithScene(False)
-    slicer.mrmlScene.AddNode(node)
 
 
 def _ijk_to_ras(stack: SliceStack, volume_node: Any, index: int) -> np.ndarray:

@@ -10,8 +10,9 @@ import slicer
 
 from ...engine.volume import SliceStack
 from ..geometry import ijk_to_ras
+from ..hidden import add_hidden_node
 from ..segmentation.labelmap import empty_labelmap, labelmap_array
-from ..segmentation.segments import create_segmentation
+from ..segmentation.segments import place_segmentation
 
 _OPACITY = 0.35
 _SEGMENT = "live"
@@ -36,9 +37,10 @@ class LiveMask:
             colour: r, g, b in 0..1.
         """
         self.clear()
-        node = create_segmentation(volume_node, "MedCLIP-SAM preview")
-        node.SetHideFromEditors(True)
-        node.SetSaveWithScene(False)
+        node = add_hidden_node("vtkMRMLSegmentationNode", "MedCLIP-SAM preview")
+        node.CreateDefaultDisplayNodes()
+        node.GetDisplayNode().SetSaveWithScene(False)
+        place_segmentation(node, volume_node)
         corners = [[slices[0], 0, 0, 1], [slices[-1], *np.subtract(stack.array.shape[1:], 1), 1]]
         ijk = np.rint(corners @ stack.slice_to_ijk_matrix.T).astype(int)
         low, high = ijk[:, :3].min(0).tolist(), ijk[:, :3].max(0).tolist()

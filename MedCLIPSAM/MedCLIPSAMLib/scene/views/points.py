@@ -10,6 +10,7 @@ import vtk
 
 from ...engine.errors import InputError
 from ...engine.prompt.prompt import Point
+from ..hidden import add_hidden_node
 from .slice_views import Observation
 
 _CLASS = "vtkMRMLMarkupsFiducialNode"
@@ -127,11 +128,7 @@ def add_markups_node(class_name: str, name: str) -> Any:
     """A new markups node which is not saved or listed, and which is not made the one that the user places into."""
     selection = _singleton("vtkMRMLSelectionNode")
     active = selection.GetActivePlaceNodeClassName(), selection.GetActivePlaceNodeID()
-    node = getattr(slicer, class_name)()
-    node.SetName(name)
-    node.SetHideFromEditors(True)
-    node.SetSaveWithScene(False)
-    slicer.mrmlScene.AddNode(node)
+    node = add_hidden_node(class_name, name)
     node.CreateDefaultDisplayNodes()
     node.GetDisplayNode().SetSaveWithScene(False)
     _set_active(*active)
