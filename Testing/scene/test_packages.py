@@ -12,7 +12,7 @@ import slicer
 
 from MedCLIPSAMLib.engine.files.resources import resource
 from MedCLIPSAMLib.scene import packages
-from MedCLIPSAMLib.scene.packages import install_packages, missing_packages, outdated_packages
+from MedCLIPSAMLib.scene.packages import install_packages, missing_packages, outdated_packages, unavailable_packages
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -50,19 +50,121 @@ def test_installed_packages_keep_their_version(pip):
     ((option, constraints, *rest),) = pip
     assert (option, rest) == ("--constraint", ["timm>=1.0"])
     assert f"numpy=={version('numpy')}\n" in constraints
-    assert f"SimpleITK=={version('SimpleITK')}\n".casefold() in constraints.casefold()
+    assert f"simpleitk=={version('SimpleITK')}\n" in constraints
 
 
-def test_torch_comes_through_slicers_extension_where_it_is(pip, monkeypatch: pytest.MonkeyPatch):
-    asked = []
-    extension = ModuleType("PyTorchUtils")
-    logic = SimpleNamespace(installTorch=lambda **options: asked.append(options))
-    monkeypatch.setattr(extension, "PyTorchUtilsLogic", lambda: logic, raising=False)
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of packages before all others."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+def record(site: Path, name: str, version: str, module: str = "") -> None:
+    """What pip leaves of an installed package."""
+    folder = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    if module:
+        (site / f"{module}.py").touch()
+    (folder / "RECORD").write_text(f"{module}.py,,\n" if module else "")
+
+
+@pytest.mark.row("slicer-two-copies")
+def test_of_two_copies_the_one_that_is_imported_is_kept(pip, site: Path, monkeypatch: pytest.MonkeyPatch):
+    """As of a package that the user has once more, in a folder of his own."""
+    behind = site.with_name("behind")
+    behind.mkdir()
+    monkeypatch.syspath_prepend(str(behind))
+    monkeypatch.syspath_prepend(str(site))
+    record(behind, "two.copies", "1.5")
+    record(site, "Two_Copies", "1.10")
     install_packages(["timm"])
-    assert asked == []
+    assert pip[0][1].count("two-copies") == 1
+    assert "two-copies==1.10\n" in pip[0][1]
+    file = site / "requirements.txt"
+    file.write_text("two-copies>=1.6\n")
+    assert missing_packages(file) == outdated_packages(file) == []
+
+
+def test_what_pip_cannot_read_is_left_out(pip, site: Path):
+    """A removal that Windows did not let happen, and a build without a version that is one."""
+    record(site, "~umpy", "1.0")
+    (site / "~umpy-1.0.dist-info" / "METADATA").write_text("Name: numpy\nVersion: 1.0\n")
+    record(site, "unfinished", "local")
+    install_packages(["timm"])
+    assert f"numpy=={version('numpy')}\n" in pip[0][1]
+    assert "unfinished" not in pip[0][1]
+
+
+def test_packages_that_were_in_use_in_another_version_are_told(pip, site: Path, monkeypatch: pytest.MonkeyPatch):
+    record(site, "in-use", "1.0", "in_use")
+    record(site, "not-in-use", "1.0", "not_in_use")
+    record(site, "kept", "1.0", "kept")
+    for module in ("in_use", "once_there", "kept"):
+        monkeypatch.setitem(sys.modules, module, ModuleType(module))
+
+    def install(arguments: list[str]) -> None:
+        for name in ("in_use", "not_in_use"):
+            (site / f"{name}-1.0.dist-info").rename(site / f"{name}-2.0.dist-info")
+            metadata = site / f"{name}-2.0.dist-info" / "METADATA"
+            metadata.write_text(metadata.read_text().replace("1.0", "2.0"))
+        record(site, "new", "1.0", "new")
+        record(site, "once-there", "1.0", "once_there")
+        monkeypatch.setitem(sys.modules, "new", ModuleType("new"))  # imported after it was installed
+
+    monkeypatch.setattr(slicer.util, "pip_install", install)
+    assert install_packages(["timm"]) == ["in-use", "once-there"]
+
+
+@pytest.fixture
+def pytorch_extension(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """What 3D Slicer's PyTorch extension is asked to do."""
+    asked: list[dict[str, object]] = []
+
+    def install(
+        askConfirmation: bool = False,
+        forceComputationBackend: str | None = None,
+        torchVersionRequirement: str | None = None,
+        torchvisionVersionRequirement: str | None = None,
+    ) -> None:
+        asked.append({key: value for key, value in locals().items() if key != "asked" and value is not None})
+
+    extension = ModuleType("PyTorchUtils")
+    vars(extension)["PyTorchUtilsLogic"] = lambda: SimpleNamespace(installTorch=install)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
+    return asked
+
+
+def test_torch_comes_through_slicers_extension_in_the_version_that_is_needed(pip, pytorch_extension):
+    install_packages(["timm"])
+    assert pytorch_extension == []
+    install_packages(["torch>=2.4", "torchvision>=0.19", "timm"])
     install_packages(["torch>=2.4", "timm"])
-    assert asked == [{"askConfirmation": False}]
+    both = {"torchVersionRequirement": ">=2.4", "torchvisionVersionRequirement": ">=0.19"}
+    assert pytorch_extension == [
+        {"askConfirmation": False, **both},
+        {"askConfirmation": False, "torchVersionRequirement": ">=2.4"},
+    ]
+
+
+@pytest.mark.row("slicer-intel-mac")
+@pytest.mark.parametrize(("system", "machine"), [("darwin", "x86_64"), ("darwin", "arm64"), ("linux", "x86_64")])
+def test_what_nobody_builds_for_this_computer_is_told(
+    system: str, machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    there: dict[str, str] = {"torchvision": "0.17.2"}
+    monkeypatch.setattr(packages, "_installed", there.get)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(packages.platform, "machine", lambda: machine)
+    file = tmp_path / "requirements.txt"
+    file.write_text("timm>=1.0.17\ntorch>=2.4\ntorchvision>=0.19\n")
+    none_for_it = (system, machine) == ("darwin", "x86_64")
+    assert unavailable_packages(file) == (["torch>=2.4", "torchvision>=0.19"] if none_for_it else [])
+    there.update(torch="2.6.0", torchvision="0.21.0")  # somebody built it
+    assert unavailable_packages(file) == []
 
 
 def test_requirements_are_those_of_the_project():
@@ -78,12 +180,14 @@ def test_requirements_are_those_of_the_project():
 def test_newer_versions_of_slicer_have_their_own_way(pip, monkeypatch: pytest.MonkeyPatch):
     asked = []
 
-    def pip_ensure(requirements: list[str], constraints: Path, *, prompt_install: bool, requester: str) -> None:
-        asked.append((requirements, "numpy==" in constraints.read_text(), prompt_install, requester))
+    def pip_ensure(
+        requirements: list[str], constraints: Path, *, prompt_install: bool, prompt_restart: bool, requester: str
+    ) -> None:
+        asked.append((requirements, "numpy==" in constraints.read_text(), prompt_install, prompt_restart, requester))
 
     module = ModuleType("slicer.packaging")
     vars(module)["pip_ensure"] = pip_ensure
     monkeypatch.setitem(sys.modules, "slicer.packaging", module)
     install_packages(["timm>=1.0.17"])
-    assert asked == [(["timm>=1.0.17"], True, False, "MedCLIP-SAM")]
+    assert asked == [(["timm>=1.0.17"], True, False, False, "MedCLIP-SAM")]
     assert not pip
