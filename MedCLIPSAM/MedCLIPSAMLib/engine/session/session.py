@@ -15,7 +15,7 @@ from ..localize.continuity import choose, remove_strays, steady_boxes, without
 from ..machine.cache import TensorCache, default_budget
 from ..machine.precision import pick_precision
 from ..presence import HIGH
-from ..presence.presence import doubted, present, score
+from ..presence.presence import doubted, score
 from ..prompt.prompt import Prompt
 from ..sam.base import PromptableSegmenter
 from ..sam.voting import check_voting
@@ -28,8 +28,7 @@ from .masking import Masker
 from .pointing import points_on
 from .run import IsCancelled, ReportProgress, Run, ShowMask, timed
 from .settings import Settings
-
-_SLICES_AT_ONCE = 8  # between two looks at the cancel flag, where a slice takes a moment
+from .stages import Stages
 
 
 class Session:
@@ -73,6 +72,7 @@ class Session:
             stretched=self.settings.slicewise or not self._looker.method.absolute,
             slicewise=self.settings.slicewise,
         )
+        self._stages = Stages(self.stack, self._looker, self._locator, self._masker, self.settings.judges_presence)
         self._viewer = viewer
         self._corrections: dict[tuple[str, int], SliceEvidence] = {}
         self._looks: dict[tuple[Prompt, int], SliceEvidence] = {}  # what the corrections started from
@@ -257,93 +257,23 @@ class Session:
             raise InputError(f"The slices {indices} are not neighbours in order; give a range such as 10 to 25.")
         points = self._points(prompt, indices)
         run = Run(prompt, indices, *points, progress or _ignore, cancelled, drawn or _ignore)
-        maps, clues, found = self._look(run)
+        maps, clues, found = self._stages.look(run)
         scores = np.array([score(clue, prompt.sensitivity) for clue in clues])
         with timed(run.seconds, "localisation"):
-            coarse, rejected = self._candidates(run, maps, found), {}
+            coarse, rejected = self._stages.candidates(run, maps, found), {}
             if not self.settings.slicewise:
                 rejected = choose(coarse, prompt.instances, self.stack.spacing, *run.points_by_row())
             boxes = [self._locator.boxes(plane, prompt) for plane in coarse]
             if not self.settings.slicewise:
                 boxes = steady_boxes(boxes)
-        masks, trust = self._masks(run, boxes, coarse, rejected, maps)
+        masks, trust = self._stages.masks(run, boxes, coarse, rejected, maps)
         with timed(run.seconds, "cleaning"):
             if not self.settings.slicewise:
                 if self.settings.judges_presence:
                     masks[doubted(scores, trust, run.clicked)] = False
-                self._add_clicks(run, coarse)
+                _add_clicks(run, coarse)
                 remove_strays(masks, coarse, small_too=each_counts(prompt))
         return self._conclude(run, scores, clues, boxes, masks, trust)
-
-    def _look(self, run: Run) -> tuple[np.ndarray, list[dict[str, float]], np.ndarray]:
-        """Saliency of all slices, (N, S, S), their clues, and (N,) bool where the structure is held to be.
-
-        A method that tells presence by an image as a whole makes no map, which is what takes time, of other slices.
-        """
-        looker, rows = self._looker, list(range(len(run.indices)))
-        size, told_by_maps = self.clip.image_size, looker.method.absolute
-        maps = np.zeros((len(rows), size, size), np.float16 if told_by_maps else np.float32)
-        clues: list[dict[str, float]] = [{} for _ in rows]
-        found = np.ones(len(rows), bool)
-        if self.settings.judges_presence and not told_by_maps:
-            with timed(run.seconds, "presence"):
-                for batch in run.batches("presence", rows, _SLICES_AT_ONCE):
-                    clues[batch[0] : batch[-1] + 1] = looker.judge(run.prompt, [run.indices[row] for row in batch])
-            found = self._presence(run, clues)
-            rows = np.flatnonzero(found).tolist()
-        with timed(run.seconds, "saliency"):
-            for batch in run.batches("saliency", rows, looker.at_once()):
-                seen, told = looker.look(run.prompt, [run.indices[row] for row in batch], run.cancelled)
-                maps[batch] = seen
-                for row, clue in zip(batch, told, strict=True):
-                    clues[row] = clue
-        if self.settings.judges_presence and told_by_maps:
-            found = self._presence(run, clues)
-        return maps, clues, found
-
-    def _presence(self, run: Run, clues: list[dict[str, float]]) -> np.ndarray:
-        """(N,) bool: on which slices the structure is; a slice that was clicked has it."""
-        scores = np.array([score(clue, run.prompt.sensitivity) for clue in clues])
-        return present(scores, self.stack.spacing[0]) | run.clicked
-
-    def _candidates(self, run: Run, maps: np.ndarray, found: np.ndarray) -> np.ndarray:
-        """(N, H, W) bool: all components of the saliency, on the slices that have the structure."""
-        coarse = np.zeros((len(run.indices), *self.stack.array.shape[1:]), bool)
-        for row in np.flatnonzero(found):
-            run.stop_if_cancelled()
-            heat = self._locator.heat(run.indices[row], maps[row], run.prompt)
-            coarse[row] = self._locator.coarse(run.indices[row], heat, run.prompt)
-        return coarse
-
-    def _add_clicks(self, run: Run, coarse: np.ndarray) -> None:
-        """Makes (N, H, W) bool of components all that led to masks: components and clicks."""
-        row, y, x = np.rint(run.points_by_row()[0]).astype(int).T
-        coarse[row, y, x] = True
-
-    def _masks(
-        self,
-        run: Run,
-        boxes: list[np.ndarray],
-        coarse: np.ndarray,
-        rejected: dict[int, np.ndarray],
-        maps: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """(N, H, W) bool masks from the segmenter, and (N,) its mean score on each slice, NaN where it did not run."""
-        masks, trust = np.zeros(coarse.shape, bool), np.full(len(coarse), np.nan)
-        worth = np.flatnonzero([len(box) > 0 for box in boxes] | run.clicked).tolist()
-        # In a batch a CPU is no quicker.
-        for rows in run.batches("mask", worth, 1 if self.segmenter.device.type == "cpu" else _SLICES_AT_ONCE):
-            with timed(run.seconds, "embedding"):
-                self._masker.embed([run.indices[row] for row in rows])
-            with timed(run.seconds, "mask"):
-                for row in rows:
-                    trusted = self._locator.trusted(run.indices[row], maps[row], run.prompt)
-                    heat = None if trusted is None else without(trusted, rejected.get(row))
-                    place = (run.indices[row], boxes[row], coarse[row])
-                    masks[row], answers = self._masker.mask(*place, run.prompt, run.positive, run.negative, heat)
-                    trust[row] = answers.mean() if len(answers) else np.nan
-                    run.drawn(run.indices[row], masks[row])
-        return masks, trust
 
     def _conclude(
         self,
@@ -404,6 +334,12 @@ class Session:
         for index in indices:
             if not 0 <= index <= last:
                 raise InputError(f"Slice {index} does not exist; choose from 0 to {last}.")
+
+
+def _add_clicks(run: Run, coarse: np.ndarray) -> None:
+    """Makes (N, H, W) bool of components all that led to masks: components and clicks."""
+    row, y, x = np.rint(run.points_by_row()[0]).astype(int).T
+    coarse[row, y, x] = True
 
 
 def _ignore(*_: object) -> None:

@@ -1,0 +1,97 @@
+"""A run over the volume, stage by stage; each stage goes over all slices before the next one begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..localize.continuity import without
+from ..presence.presence import present, score
+from ..volume import SliceStack
+from .locating import Locator
+from .looking import Looker
+from .masking import Masker
+from .run import Run, timed
+
+_SLICES_AT_ONCE = 8  # between two looks at the cancel flag, where a slice takes a moment
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What a run does, without what is decided between its stages.
+
+    Attributes:
+        judges: whether slices without the structure are left out.
+    """
+
+    stack: SliceStack
+    looker: Looker
+    locator: Locator
+    masker: Masker
+    judges: bool
+
+    def look(self, run: Run) -> tuple[np.ndarray, list[dict[str, float]], np.ndarray]:
+        """Saliency of all slices, (N, S, S), their clues, and (N,) bool where the structure is held to be.
+
+        A method that tells presence by an image as a whole makes no map, which is what takes time, of other slices.
+        """
+        looker, rows = self.looker, list(range(len(run.indices)))
+        size, told_by_maps = looker.model.image_size, looker.method.absolute
+        maps = np.zeros((len(rows), size, size), np.float16 if told_by_maps else np.float32)
+        clues: list[dict[str, float]] = [{} for _ in rows]
+        found = np.ones(len(rows), bool)
+        if self.judges and not told_by_maps:
+            with timed(run.seconds, "presence"):
+                for batch in run.batches("presence", rows, _SLICES_AT_ONCE):
+                    clues[batch[0] : batch[-1] + 1] = looker.judge(run.prompt, [run.indices[row] for row in batch])
+            found = self._presence(run, clues)
+            rows = np.flatnonzero(found).tolist()
+        with timed(run.seconds, "saliency"):
+            for batch in run.batches("saliency", rows, looker.at_once()):
+                seen, told = looker.look(run.prompt, [run.indices[row] for row in batch], run.cancelled)
+                maps[batch] = seen
+                for row, clue in zip(batch, told, strict=True):
+                    clues[row] = clue
+        if self.judges and told_by_maps:
+            found = self._presence(run, clues)
+        return maps, clues, found
+
+    def _presence(self, run: Run, clues: list[dict[str, float]]) -> np.ndarray:
+        """(N,) bool: on which slices the structure is; a slice that was clicked has it."""
+        scores = np.array([score(clue, run.prompt.sensitivity) for clue in clues])
+        return present(scores, self.stack.spacing[0]) | run.clicked
+
+    def candidates(self, run: Run, maps: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """(N, H, W) bool: all components of the saliency, on the slices that have the structure."""
+        coarse = np.zeros((len(run.indices), *self.stack.array.shape[1:]), bool)
+        for row in np.flatnonzero(found):
+            run.stop_if_cancelled()
+            heat = self.locator.heat(run.indices[row], maps[row], run.prompt)
+            coarse[row] = self.locator.coarse(run.indices[row], heat, run.prompt)
+        return coarse
+
+    def masks(
+        self,
+        run: Run,
+        boxes: list[np.ndarray],
+        coarse: np.ndarray,
+        rejected: dict[int, np.ndarray],
+        maps: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(N, H, W) bool masks from the segmenter, and (N,) its mean score on each slice, NaN where it did not run."""
+        masks, trust = np.zeros(coarse.shape, bool), np.full(len(coarse), np.nan)
+        worth = np.flatnonzero([len(box) > 0 for box in boxes] | run.clicked).tolist()
+        # In a batch a CPU is no quicker.
+        for rows in run.batches("mask", worth, 1 if self.masker.segmenter.device.type == "cpu" else _SLICES_AT_ONCE):
+            with timed(run.seconds, "embedding"):
+                self.masker.embed([run.indices[row] for row in rows])
+            with timed(run.seconds, "mask"):
+                for row in rows:
+                    trusted = self.locator.trusted(run.indices[row], maps[row], run.prompt)
+                    heat = None if trusted is None else without(trusted, rejected.get(row))
+                    place = (run.indices[row], boxes[row], coarse[row])
+                    masks[row], answers = self.masker.mask(*place, run.prompt, run.positive, run.negative, heat)
+                    trust[row] = answers.mean() if len(answers) else np.nan
+                    run.drawn(run.indices[row], masks[row])
+        return masks, trust
