@@ -80,6 +80,14 @@ def test_lite_medsam_finds_organs_from_their_boxes(lite, abdomen, embedded):
     assert ((found.scores > 0.7) & (found.scores <= 1)).all()
 
 
+def test_lite_medsam_finds_organs_on_an_mr(lite):
+    picture, organs = abdomen_slice("MR"), abdomen_organs("MR")
+    grey = Window(0, 720).to_uint8(picture)
+    boxes = np.array([box_of(mask) for mask in organs.values()])
+    found = lite.decode(lite.embed(np.repeat(grey[None, ..., None], 3, axis=3)), boxes=boxes).masks[:, 0] > 0.5
+    assert min(dice(made, mask) for made, mask in zip(found, organs.values(), strict=True)) > 0.9
+
+
 def test_one_of_several_masks_is_the_brain(lite):
     """The MNI152 T1 of nilearn; the single mask of a box stops at the white matter."""
     t1 = np.asarray(load_mni152_template(2).dataobj)[:, ::-1, 45].T
@@ -178,16 +186,15 @@ def test_embedding_is_reused_and_a_slice_of_it_keeps_no_more_memory(lite, embedd
 def test_fewer_prompts_at_once_where_memory_runs_out(lite, embedded, monkeypatch):
     boxes = np.arange(5)[:, None] + BOX
     enough = lite.decode(embedded, boxes=boxes)
-    decoder, batches = lite._network.mask_decoder, []
-    forward = decoder.forward
+    decoding, batches = lite._decoding, []
 
-    def small(**arguments):
-        batches.append(len(arguments["sparse_prompt_embeddings"]))
+    def small(features, sparse, dense, multimask):
+        batches.append(len(sparse))
         if batches[-1] > limit:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
-        return forward(**arguments)
+        return decoding(features, sparse, dense, multimask)
 
-    monkeypatch.setattr(decoder, "forward", small)
+    monkeypatch.setattr(lite, "_decoding", small)
     limit = 2
     np.testing.assert_allclose(lite.decode(embedded, boxes=boxes).masks, enough.masks, atol=1e-4)
     assert batches == [5, 5, 4, 2, 2, 1]  # 16, 8, 4 and 2 at once
