@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 import slicer
 import vtk
-from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLVectorVolumeNode
 from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 from slicer.i18n import translate  # pyright: ignore[reportMissingImports]
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper  # pyright: ignore[reportMissingImports]
@@ -27,7 +27,7 @@ from slicer.util import VTKObservationMixin
 
 # Only what runs before the Python packages are installed; all else is imported where it is used.
 from MedCLIPSAMLib.engine.errors import Cancelled
-from MedCLIPSAMLib.scene.packages import install_packages, missing_packages, outdated_packages
+from MedCLIPSAMLib.scene.packages import install_packages, missing_packages, outdated_packages, unavailable_packages
 from MedCLIPSAMLib.scene.parameter_sets import wrapped
 from MedCLIPSAMLib.scene.samples import register_samples
 
@@ -39,7 +39,9 @@ class MedCLIPSAM(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("MedCLIP-SAM")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
-        parent.dependencies = ["Segmentations", "Terminologies", "Volumes"]
+        parent.dependencies = [
+            *("Markups", "Segmentations", "Sequences", "SubjectHierarchy", "Terminologies", "Volumes"),
+        ]
         parent.contributors = ["MedCLIP-SAM for 3D Slicer contributors"]
         parent.helpText = _(
             "Segments a CT or MR volume from a typed prompt, such as <i>liver</i>: the text becomes a map of "
@@ -59,7 +61,7 @@ class MedCLIPSAMParameterNode:
     """What the user chose; saved with the scene.
 
     Attributes:
-        volume: to segment.
+        volume: to segment; in grey, or a picture in colour.
         segmentation: for the result; a new one is made if there is none.
         roi: nothing is looked for outside of it.
         wholeVolume, first, last: slices to search.
@@ -69,7 +71,7 @@ class MedCLIPSAMParameterNode:
         opacity: of the heat map.
     """
 
-    volume: vtkMRMLScalarVolumeNode
+    volume: vtkMRMLScalarVolumeNode | vtkMRMLVectorVolumeNode
     segmentation: vtkMRMLSegmentationNode
     roi: vtkMRMLMarkupsROINode
     wholeVolume: bool = True
@@ -108,6 +110,8 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         selector.connect("currentNodeChanged(vtkMRMLNode*)", self.onParameterSetChanged)
         self.logic = MedCLIPSAMLogic()
         self.ui.installButton.connect("clicked()", self.onInstall)
+        self.ui.restartSlicerButton.connect("clicked()", self.onRestart)
+        self.ui.restartSlicerButton.visible = False
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
@@ -169,10 +173,9 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.chooseVolume()
 
     def chooseVolume(self) -> None:
-        """Choose the first volume if none is."""
-        firstVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-        if self._parameters is not None and self._parameters.volume is None and firstVolume is not None:
-            self._parameters.volume = firstVolume
+        """Choose the first volume of the list if none is."""
+        if self._parameters is not None and self._parameters.volume is None:
+            self._parameters.volume = self.ui.volumeSelector.nodeFromIndex(0)
 
     def onParameterSetChanged(self, node: Any) -> None:
         """The user chose another parameter set, or removed the last one."""
@@ -203,8 +206,14 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def showPackages(self) -> None:
         """Say which Python packages are too old or missing; make the panel when none is."""
         missing, outdated = self.logic.missingPackages(), self.logic.outdatedPackages()
+        unavailable = self.logic.unavailablePackages()
         ready = not missing and not outdated
-        if outdated:
+        if unavailable:
+            text = _(
+                "This module cannot run here: {names} is not made for Intel Macs, for which this 3D Slicer is built; "
+                "use the module on Windows or Linux."
+            ).format(names=", ".join(unavailable))
+        elif outdated:
             text = _(
                 "Python packages are too old: {names}. Update them by slicer.util.pip_install in the Python "
                 "console, unless another extension needs them so, and restart 3D Slicer."
@@ -217,28 +226,53 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             text = _("Python packages: ready")
         self.ui.packagesLabel.text = text
         self.ui.installButton.visible = not ready
-        self.ui.installButton.enabled = not outdated
+        self.ui.installButton.enabled = not outdated and not unavailable
+        if ready and self.panel is None:
+            try:
+                from MedCLIPSAMLib.panel.panel import Panel
+            except ImportError as error:  # such as a library of another version that is in use
+                logging.exception("A Python package cannot be imported")
+                self.offerRestart(str(error))
+                ready = False
+            else:
+                self.panel = Panel(self.ui)
+                self.panel.show(self._parameters)
+        self._enableParts(ready)
+
+    def _enableParts(self, ready: bool) -> None:
         self.ui.setupCollapsibleButton.collapsed = ready
         sections = (self.ui.inputsCollapsibleButton, self.ui.promptsCollapsibleButton)
         for part in (*sections, self.ui.previewCollapsibleButton, self.ui.resultCollapsibleButton):
             part.enabled = ready
-        if ready and self.panel is None:
-            from MedCLIPSAMLib.panel.panel import Panel
-
-            self.panel = Panel(self.ui)
-            self.panel.show(self._parameters)
 
     def onInstall(self) -> None:
         """Install the missing packages."""
         self.ui.statusLabel.text = _("Installing Python packages; this can take some minutes...")
         slicer.app.processEvents()
         try:
-            self.logic.installPackages()
-            self.ui.statusLabel.text = _("The Python packages are installed.")
-            self.showPackages()  # says so if some are still missing
+            replaced = self.logic.installPackages()
         except Exception:  # pip's and the PyTorch extension's own, of many kinds
             logging.exception("Installing Python packages failed")
             self.ui.statusLabel.text = _("The Python packages could not be installed; see the error log.")
+            return
+        self.ui.statusLabel.text = _("The Python packages are installed.")
+        if replaced:
+            self.offerRestart(", ".join(replaced))
+        else:
+            self.showPackages()  # says so if some are still missing
+
+    def offerRestart(self, inUse: str) -> None:
+        """Show the button that restarts 3D Slicer, and why: what is in use in another version than is installed now."""
+        self.ui.packagesLabel.text = _(
+            "Python packages are installed, but 3D Slicer has to be restarted before they can be used: {names}"
+        ).format(names=inUse)
+        self.ui.installButton.visible = False
+        self.ui.restartSlicerButton.visible = True
+
+    def onRestart(self) -> None:
+        """Restart 3D Slicer, which by itself does not ask whether to save."""
+        if slicer.util.confirmOkCancelDisplay(_("3D Slicer is restarted now. What is not saved is lost.")):
+            slicer.util.restart()
 
 
 class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
@@ -267,9 +301,19 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
 
         return outdated_packages(resource("requirements.txt"))
 
-    def installPackages(self) -> None:
-        """Install the missing packages, without touching those that 3D Slicer ships."""
-        install_packages(self.missingPackages())
+    def unavailablePackages(self) -> list[str]:
+        """Python packages that are lacking and that nobody builds for this computer."""
+        from MedCLIPSAMLib.engine.files.resources import resource
+
+        return unavailable_packages(resource("requirements.txt"))
+
+    def installPackages(self) -> list[str]:
+        """Install the missing packages, without touching those that 3D Slicer ships.
+
+        Returns:
+            Packages that are in use in another version until 3D Slicer is restarted.
+        """
+        return install_packages(self.missingPackages())
 
     def process(
         self,
