@@ -15,7 +15,8 @@ from ..engine.prompt.library import STYLES, LibraryEntry, read_library
 from ..engine.prompt.prompt import PromptSet
 from ..scene.dicom.seg import can_export_dicom_seg, export_dicom_seg
 from ..scene.files.replacing import write_text
-from ..scene.files.saving import SUFFIXES, save
+from ..scene.files.saving import SUFFIXES, output_files, save, segment_names
+from ..scene.geometry import bending_transform
 from ..scene.segmentation.report import report_of
 from .prompt_table import PromptTable
 from .rows import Row
@@ -77,8 +78,14 @@ class Menus:
         path = asked_file(qt.QFileDialog.getSaveFileName, self._ui.exportButton, _("Export"), kinds)
         if path is not None:
             path, asked = _with_ending(path, ".seg.nrrd", SUFFIXES)
+            # The dialog has not asked about files that are named after the segments.
+            asked = asked and output_files(path, segment_names(segmentation_node))[0] == path
             saved = save(segmentation_node, volume_node, path, force=asked)
             self._told(saved.files)
+            transform = bending_transform(segmentation_node)
+            if transform is not None:
+                text = _("{path} holds the voxels without the transform {name} above them; a saved scene keeps it.")
+                self._tell(text.format(path=path, name=transform.GetName()))
             if saved.lost:
                 names = ", ".join(saved.lost)
                 self._tell(

@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from PIL import ExifTags, Image, ImageOps
 
 from ..engine.errors import InputError
+from .host import quiet
 
 CHANNELS = (3, 4)  # of colours: red, green, blue, and opacity
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -59,10 +60,10 @@ def read_picture(path: Path, frame: int | None = None) -> Picture:
     with _opened(path) as image:
         page = _turn_to(path, image, frame)
         turn = image.getexif().get(ExifTags.Base.Orientation, 1)
-        spacing = _spacing(path, image)
         pixels, said = _grey(ImageOps.exif_transpose(image))
         if _white_is_zero(image):
             pixels = pixels.max() - pixels
+        spacing = _spacing(path, image)
     if turn in _QUARTER_TURNS and spacing is not None:
         spacing = (spacing[1], spacing[0])
     if turn != 1:
@@ -92,11 +93,17 @@ def are_colours(array: np.ndarray) -> bool:
     return array.ndim == 4 and array.shape[-1] in CHANNELS and array.dtype.name in ("uint8", "uint16")
 
 
+def is_grey(colours: np.ndarray) -> bool:
+    """Whether red, green and blue, (..., 3 or 4), are the same everywhere."""
+    return all(np.array_equal(colours[..., 0], colours[..., channel]) for channel in (1, 2))
+
+
 def luminance(colours: np.ndarray) -> np.ndarray:
     """(..., 3 or 4) red, green, blue and what else there is to (...) of the same type; grey stays as it is."""
-    red, green, blue = (colours[..., channel] for channel in range(3))
-    if np.array_equal(red, green) and np.array_equal(red, blue):
-        return np.ascontiguousarray(red)
+    if colours.ndim > 3:  # slice by slice, so that no float copy of a whole volume is made
+        return np.stack([luminance(plane) for plane in colours])
+    if is_grey(colours):
+        return np.ascontiguousarray(colours[..., 0])
     return np.rint(colours[..., :3] @ np.array(_LUMA)).astype(colours.dtype)
 
 
@@ -105,7 +112,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     """A file as an image; whatever fails in reading it is told in a sentence."""
     Image.init()  # else only the reader of the file's ending is there, and to ask for others fails
     try:
-        with path.open("rb") as stream, warnings.catch_warnings():
+        with path.open("rb") as stream, warnings.catch_warnings(), quiet():
             warnings.simplefilter("ignore")  # of metadata that do not count
             # Of a stream: in a file that it maps into memory, Pillow 13 mixes up rows of a turned TIFF.
             with Image.open(stream, formats=_FORMATS) as image:
@@ -146,8 +153,7 @@ def _grey(image: Image.Image) -> tuple[np.ndarray, list[str]]:
     if image.mode in ("1", "L"):
         return np.array(image.convert("L")), said
     colours = np.asarray(image.convert("RGB"))
-    grey = luminance(colours)
-    return grey, said if np.array_equal(grey, colours[..., 1]) else [*said, LUMINANCE]
+    return luminance(colours), said if is_grey(colours) else [*said, LUMINANCE]
 
 
 def _white_is_zero(image: Any) -> bool:

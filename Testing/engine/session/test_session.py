@@ -12,7 +12,7 @@ from MedCLIPSAMLib.engine.errors import Cancelled, InputError
 from MedCLIPSAMLib.engine.prompt.prompt import Point, Prompt
 from MedCLIPSAMLib.engine.session.session import Session
 from MedCLIPSAMLib.engine.session.settings import Settings
-from MedCLIPSAMLib.engine.volume import Volume
+from MedCLIPSAMLib.engine.volume import Frame, Modality, Volume
 
 from ..bars import BRIGHT, WINDOW, dice, ras, session
 from ..fakes import BlindClip, GreyClip, GreySegmenter
@@ -51,6 +51,17 @@ def test_slicewise_draws_on_every_slice(scene):
     evidence = session(scene[0], slicewise=True, localize="threshold").segment(BRIGHT)
     assert all(len(part.boxes) == 1 for part in evidence.slices), "the published scripts draw one box everywhere"
     assert evidence.slices[0].boxes.tolist() == [[0, 0, 95, 95]], "the whole slice where nothing stands out"
+
+
+@pytest.mark.parametrize(("modality", "whole"), [("other", True), ("MR", False)])
+def test_a_picture_is_seen_whole(modality: Modality, whole: bool):
+    """Whoever made it chose its frame; of a slice of a patient the models see the body."""
+    grey = np.zeros((1, 80, 80), np.uint8)
+    grey[0, 20:50, 30:60] = 120
+    grey[0, 30:40, 40:50] = 200
+    evidence = session(Volume(grey, np.diag([-1.0, -1, 1, 1]), modality)).preview(0, BRIGHT)
+    assert (evidence.frame == Frame.whole((80, 80), (1, 1))) == whole
+    assert dice(evidence.mask, grey[0] == 200) > 0.9
 
 
 class HalfSureClip(GreyClip):

@@ -20,7 +20,8 @@ from MedCLIPSAMLib.engine.volume import Volume, Window
 from MedCLIPSAMLib.scene.files import saving as files
 from MedCLIPSAMLib.scene.files.overlay import write_overlay
 from MedCLIPSAMLib.scene.files.saving import check_output, save
-from MedCLIPSAMLib.scene.pictures import read_picture
+from MedCLIPSAMLib.scene.pictures import UNKNOWN_SIZE, read_picture
+from MedCLIPSAMLib.scene.remarks import add_remark
 from MedCLIPSAMLib.scene.segmentation.segments import create_segmentation, write_segment
 from MedCLIPSAMLib.scene.volumes import node_from_volume, read_volume, volume_from_node
 
@@ -144,6 +145,8 @@ def test_masks_as_pictures(picture: tuple[Any, Any], tmp_path: Path):
     for file, expected in zip(saved.files, (MASK, MASK[::-1]), strict=True):
         np.testing.assert_array_equal(np.asarray(Image.open(file)), np.where(expected, 255, 0))
     np.testing.assert_allclose(read_picture(saved.files[0]).spacing, (0.5, 0.4), rtol=1e-3)
+    add_remark(picture[1], UNKNOWN_SIZE)
+    assert "dpi" not in Image.open(save(*picture, tmp_path / "unknown.png").files[0]).info
     picture[0].GetSegmentation().RemoveSegment(picture[0].GetSegmentation().GetNthSegmentID(1))
     assert save(*picture, tmp_path / "OUT.PNG").files == (tmp_path / "OUT.PNG",)
     assert [file.name for file in save(*picture, tmp_path / "one.png", separate=True).files] == ["one-lesion.png"]
@@ -171,6 +174,21 @@ def test_overlay_has_the_pixels_of_the_picture(picture: tuple[Any, Any], tmp_pat
     one = np.asarray(Image.open(tmp_path / "one.png"))
     assert one.shape == (24, 30, 3)
     np.testing.assert_array_equal((one != 100).any(axis=-1), MASK)
+
+
+@pytest.mark.row("output-picture")
+def test_segments_on_an_overlay_can_be_told_apart(tmp_path: Path):
+    """Also those whose own colours are pale, as of kidney and spleen, or the same."""
+    node = node_from_volume(Volume(np.full((1, 40, 90), 100, np.uint8), np.diag([-1, -1, 1, 1]), "other"))
+    segmentation_node = create_segmentation(node)
+    for number, name in enumerate(("kidney", "spleen", "lesion", "other lesion", "brain", "bone")):
+        mask = np.zeros((1, 40, 90), bool)
+        mask[0, 10:30, 15 * number : 15 * number + 12] = True
+        write_segment(segmentation_node, node, mask, name, colour=(0.9, 0.9, 0.8) if "lesion" in name else None)
+    write_overlay(segmentation_node, node, Window(0, 255), tmp_path / "all.png")
+    drawn = np.asarray(Image.open(tmp_path / "all.png"))[10, 2:90:15].astype(int)  # of the outlines
+    differences = np.abs(drawn[:, None] - drawn).sum(axis=-1)
+    assert (differences[np.triu_indices(6, 1)] > 100).all()
 
 
 @pytest.mark.row("output-overlap")
@@ -294,9 +312,17 @@ def test_files_change_together(nodes: tuple[Any, Any], labels_were_there: bool, 
     assert contents(tmp_path) == before
 
 
-def test_non_linear_transform_is_refused(nodes: tuple[Any, Any], tmp_path: Path):
-    segmentation_node, node = nodes
-    segmentation_node.SetAndObserveTransformNodeID(grids.warp_node().GetID())
-    with pytest.raises(InputError, match="non-linear transform warp"):
-        save(segmentation_node, node, tmp_path / "out.seg.nrrd")
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.row("transform-bends")
+@pytest.mark.parametrize("name", ["out.seg.nrrd", "out.nii.gz"])
+def test_files_of_a_bent_segmentation_lie_on_the_file_of_the_volume(tmp_path: Path, name: str):
+    """As 3D Slicer saves what is under a transform; resampled, no voxel would be what was found."""
+    node = grids.volume_node("axial")
+    node.SetAndObserveTransformNodeID(grids.warp_node().GetID())
+    segmentation_node = create_segmentation(node)
+    write_segment(segmentation_node, node, grids.blob(), "liver")
+    save(segmentation_node, node, tmp_path / name)
+    image = sitk.ReadImage(str(tmp_path / name))
+    kji = np.argwhere(sitk.GetArrayFromImage(image) > 0)
+    lps = np.array([image.TransformIndexToPhysicalPoint(index[::-1].tolist()) for index in kji])
+    expected = grids.positions(grids.blob(), grids.GRIDS["axial"])
+    np.testing.assert_allclose(grids.in_order(lps * (-1, -1, 1)), expected, atol=1e-3)

@@ -16,7 +16,7 @@ from ...engine.machine.temporary import temporary_folder
 from ...engine.volume import Window
 from ..host import quiet
 from ..names import check_name
-from ..pictures import LUMINANCE, UNKNOWN_SIZE, Picture, luminance
+from ..pictures import LUMINANCE, UNKNOWN_SIZE, Picture, is_grey, luminance
 from .compat import apply_modality_lut, apply_voi_lut
 from .headers import number_of, numbers_of, value_of
 from .images import Damaged, Image, read_header
@@ -55,9 +55,8 @@ def read_dicom_picture(file: Path, frame: int | None = None) -> Picture:
         if pixels.ndim == 2:
             pixels = _as_shown(pixels, image.header)
         else:
-            colours, pixels = pixels, luminance(pixels)
-            if not np.array_equal(pixels, colours[..., 1]):
-                remarks.append(LUMINANCE)
+            remarks += [] if is_grey(pixels) else [LUMINANCE]
+            pixels = luminance(pixels)
         spacing, said = _spacing(image.header)
     return Picture(pixels, spacing, (*remarks, *said))
 

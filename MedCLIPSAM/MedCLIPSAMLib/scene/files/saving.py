@@ -21,11 +21,12 @@ from PIL import Image
 from ...engine.errors import InputError
 from ...engine.machine.temporary import temporary_folder
 from ...engine.volume import SliceStack
-from ..geometry import ijk_to_ras, to_world
+from ..geometry import bending_transform, ijk_to_engine, ijk_to_ras
 from ..hidden import add_hidden_node
 from ..host import quiet
 from ..names import check_name, safe_names
-from ..pictures import read_numbers
+from ..pictures import UNKNOWN_SIZE, read_numbers
+from ..remarks import remarks
 from ..segmentation.segments import read_segment
 from ..volumes import REVERSED, volume_from_node
 from ..voxels import set_voxels
@@ -112,7 +113,10 @@ def output_files(path: Path, names: Sequence[str] = (), *, separate: bool = Fals
 def save(
     segmentation_node: Any, volume_node: Any, path: str | Path, *, force: bool = False, separate: bool = False
 ) -> Saved:
-    """Save a segmentation; transforms above it are applied, except in a scene, which keeps them.
+    """Save a segmentation; linear transforms above it are applied, except in a scene, which keeps all of them.
+
+    One that is not linear would resample the segments: other files hold the voxels as they are without it, on the grid
+    of the volume's own file.
 
     `.seg.nrrd` keeps everything. `.nii.gz` is a label map on the grid of the volume's file, with label n for
     the n-th segment, and beside it `.labels.json` with the names: {"1": "liver"}; where segments overlap, the
@@ -126,12 +130,11 @@ def save(
         separate: as of `output_files`.
 
     Raises:
-        InputError: what `check_output` and `check_slices` refuse, a non-linear transform, a grid that NIfTI cannot
-            hold, or the writing failed; existing files are then as they were.
+        InputError: what `check_output` and `check_slices` refuse, a grid that NIfTI cannot hold, or the writing failed;
+            existing files are then as they were.
     """
     segmentation = segmentation_node.GetSegmentation()
-    ids = [segmentation.GetNthSegmentID(index) for index in range(segmentation.GetNumberOfSegments())]
-    names = [segmentation.GetSegment(segment_id).GetName() for segment_id in ids]
+    ids, names = segmentation.GetSegmentIDs(), segment_names(segmentation_node)
     path = check_output(path, force=force, names=names, separate=separate)
     check_slices(path, volume_node)
     targets, files = _targets(path, names, separate), output_files(path, names, separate=separate)
@@ -150,6 +153,12 @@ def save(
     except OSError as error:
         raise InputError(f"{path} could not be written ({error.strerror}); choose another place.") from None
     return Saved(files, lost)
+
+
+def segment_names(segmentation_node: Any) -> list[str]:
+    """In their order, as files are named after them."""
+    segmentation = segmentation_node.GetSegmentation()
+    return [segmentation.GetSegment(segment_id).GetName() for segment_id in segmentation.GetSegmentIDs()]
 
 
 def _targets(path: Path, names: Sequence[str], separate: bool) -> list[Path]:
@@ -214,19 +223,19 @@ def _write(segmentation_node: Any, volume_node: Any, path: Path, ids: Sequence[s
 
 @contextmanager
 def _to_write(segmentation_node: Any, ids: Sequence[str]) -> Iterator[Any]:
-    """The segmentation itself, or a copy: of some segments only, or with the transforms above it applied."""
+    """The segmentation itself, or a copy: of some segments only, or with the linear transforms above it applied."""
     others = set(segmentation_node.GetSegmentation().GetSegmentIDs()) - set(ids)
     if segmentation_node.GetParentTransformNode() is None and not others:
         yield segmentation_node
         return
-    to_world(segmentation_node)  # refuses a non-linear transform, which would resample the segments
     copy = add_hidden_node("vtkMRMLSegmentationNode", segmentation_node.GetName())
     try:
         copy.GetSegmentation().DeepCopy(segmentation_node.GetSegmentation())
         for segment_id in others:
             copy.GetSegmentation().RemoveSegment(segment_id)
-        copy.SetAndObserveTransformNodeID(segmentation_node.GetTransformNodeID())
-        copy.HardenTransform()
+        if bending_transform(segmentation_node) is None:
+            copy.SetAndObserveTransformNodeID(segmentation_node.GetTransformNodeID())
+            copy.HardenTransform()
         yield copy
     finally:
         slicer.mrmlScene.RemoveNode(copy)
@@ -239,8 +248,8 @@ def _write_mask(segmentation_node: Any, volume_node: Any, path: Path, ids: Seque
         mask |= read_segment(segmentation_node, volume_node, segment_id)
     stack = SliceStack(volume, "acquisition")
     (picture,) = stack.arrange(mask)
-    dots = tuple(_INCH / mm for mm in stack.spacing[:0:-1])
-    Image.fromarray(np.where(picture, 255, 0).astype(np.uint8)).save(path, format="PNG", dpi=dots)
+    dots = {} if UNKNOWN_SIZE in remarks(volume_node) else {"dpi": tuple(_INCH / mm for mm in stack.spacing[:0:-1])}
+    Image.fromarray(np.where(picture, 255, 0).astype(np.uint8)).save(path, format="PNG", **dots)
     return True
 
 
@@ -269,18 +278,18 @@ def _write_labels(
 
 @contextmanager
 def _labelmap_node(labels: np.ndarray, volume_node: Any) -> Iterator[Any]:
-    """A temporary label map node on the grid of the volume's file, transforms applied.
+    """A temporary label map node on the grid of the volume's file, linear transforms applied.
 
     Args:
         labels: (K, J, I) of the volume.
     """
-    to_world(volume_node)  # refuses a non-linear transform, which would resample the labels
     node = add_hidden_node("vtkMRMLLabelMapVolumeNode", "labels")
     try:
         set_voxels(node, labels)
         node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras(volume_node)))
-        node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
-        node.HardenTransform()
+        if bending_transform(volume_node) is None:
+            node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
+            node.HardenTransform()
         if volume_node.GetAttribute(REVERSED):
             matrix = vtk.vtkMatrix4x4()
             node.GetIJKToRASMatrix(matrix)
@@ -292,7 +301,7 @@ def _labelmap_node(labels: np.ndarray, volume_node: Any) -> Iterator[Any]:
 
 
 def _check_right_angles(volume_node: Any, path: Path) -> None:
-    axes = (to_world(volume_node) @ ijk_to_ras(volume_node))[:3, :3]
+    axes = ijk_to_engine(volume_node)[:3, :3]
     axes = axes / np.linalg.norm(axes, axis=0)
     if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-4:
         raise InputError(f"{path.name} cannot hold voxels whose axes are not at right angles; use .seg.nrrd.")
