@@ -153,6 +153,9 @@ class qMRMLNodeComboBox(_TellsScene, QtWidgets.QWidget):
     def nodeCount(self) -> int:
         return len(self._nodes)
 
+    def nodeFromIndex(self, index: int) -> Any:
+        return self._nodes[index] if 0 <= index < len(self._nodes) else None
+
     def addAttribute(self, node_type: str, attribute: str, value: str | None = None) -> None:
         if node_type not in self._types:
             raise ValueError(f"addAttribute has no effect before {node_type} is one of nodeTypes")

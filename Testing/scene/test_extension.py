@@ -22,3 +22,31 @@ def test_the_entry_of_the_index_agrees_with_the_build_files():
     assert f'set(EXTENSION_CATEGORY "{entry["category"]}")' in build
     (depends,) = re.findall(r'set\(EXTENSION_DEPENDS "([^"]*)"\)', build)
     assert entry["build_dependencies"] == depends.split(";")
+
+
+# How names in the scene begin that a module of 3D Slicer makes usable: registers, displays, lists or gives a logic to.
+MODULES = {
+    "Markups": r"vtkMRMLMarkups",
+    "Segmentations": r"vtkMRMLSegmentation|vtkSegment|modules\.segmentations",
+    "Sequences": r"vtkMRMLSequence",
+    "SubjectHierarchy": r"vtkMRMLSubjectHierarchy|qMRMLSubjectHierarchy",
+    "Terminologies": r"vtkSlicerTerminolog|modules\.terminologies",
+    "Volumes": r"vtkMRMLScalarVolume|vtkMRMLVectorVolume|vtkMRMLLabelMapVolume",
+    "Models": r"vtkMRMLModel",
+    "Tables": r"vtkMRMLTable",
+    "Plots": r"vtkMRMLPlot",
+    "VolumeRendering": r"vtkMRMLVolumeRendering",
+    "SegmentEditor": r"vtkMRMLSegmentEditor|qMRMLSegmentEditor",
+    "DICOM": r"import DICOMLib|slicer\.dicomDatabase",
+}
+
+
+def test_the_module_depends_on_all_modules_that_it_uses():
+    folder = ROOT / "MedCLIPSAM"
+    sources = "".join(path.read_text("utf-8") for path in folder.rglob("*.py"))
+    sources += (folder / "Resources" / "UI" / "MedCLIPSAM.ui").read_text("utf-8")
+    (listed,) = re.findall(r"parent\.dependencies = \[(.*?)\]", sources, flags=re.DOTALL)
+    used = {name for name, pattern in MODULES.items() if re.search(pattern, sources)}
+    assert set(re.findall(r'"(\w+)"', listed)) == used
+    others = set(re.findall(r"slicer\.modules\.(\w+)", sources)) - {name.lower() for name in used}
+    assert others <= {"dicomPlugins"}, "it is looked for and not needed"

@@ -23,7 +23,8 @@ def roi_node(centre, size):
 
 @pytest.mark.parametrize("transform", [None, "rigid"])
 def test_a_region_is_the_box_that_is_drawn(transform):
-    stack = SliceStack(volume_from_node(grids.volume_node(), "CT"))
+    volume_node = grids.volume_node()
+    stack = SliceStack(volume_from_node(volume_node, "CT"))
     middle = stack.slice_to_ras(np.array([np.array(stack.array.shape) // 2]))[0]
     node = roi_node((0, 0, 0), (9.3, 7.1, 11.7))
     if transform is None:
@@ -34,7 +35,7 @@ def test_a_region_is_the_box_that_is_drawn(transform):
         node.SetAndObserveTransformNodeID(moved.GetID())
         node.SetCenterWorld(*middle)
         turn = grids.TRANSFORMS[transform][:3, :3]
-    region = region_of(node)
+    region = region_of(node, volume_node)
     every = np.indices(stack.array.shape).reshape(3, -1).T
     inside = (np.abs((stack.slice_to_ras(every) - middle) @ turn) <= (4.65, 3.55, 5.85)).all(1)
     expected = inside.reshape(stack.array.shape)
@@ -42,6 +43,25 @@ def test_a_region_is_the_box_that_is_drawn(transform):
     assert all(np.array_equal(region.on_slice(stack, n), plane) for n, plane in enumerate(expected))
 
 
+def test_the_region_in_a_bent_volume_holds_all_that_the_box_shows():
+    volume_node = grids.volume_node()
+    volume_node.SetAndObserveTransformNodeID(grids.warp_node().GetID())
+    stack = SliceStack(volume_from_node(volume_node, "CT"))
+    every = np.indices(stack.array.shape).reshape(3, -1).T
+    in_world = np.empty((len(every), 3))
+    for place, world in zip(stack.slice_to_ras(every), in_world, strict=True):
+        to = [0.0, 0.0, 0.0]
+        volume_node.TransformPointToWorld(place, to)
+        world[:] = to
+    centre = in_world.mean(0)
+    region = region_of(roi_node(centre, (6, 7, 15)), volume_node)
+    inside = (np.abs(in_world - centre) <= (3, 3.5, 7.5)).all(1).reshape(stack.array.shape)
+    found = np.stack([region.on_slice(stack, number) for number in range(len(stack))])
+    assert inside.any()
+    assert found[inside].all()
+    assert found.sum() < 1.5 * inside.sum() + 20
+
+
 def test_a_region_without_extent_is_told():
     with pytest.raises(InputError, match="R has no extent"):
-        region_of(roi_node((0, 0, 0), (5, 0, 5)))
+        region_of(roi_node((0, 0, 0), (5, 0, 5)), grids.volume_node())

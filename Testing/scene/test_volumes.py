@@ -22,7 +22,7 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEnd
 from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.engine.volume import SliceStack, Volume, Window, automatic_window
 from MedCLIPSAMLib.scene import volumes
-from MedCLIPSAMLib.scene.geometry import ijk_to_world
+from MedCLIPSAMLib.scene.geometry import ijk_to_engine
 from MedCLIPSAMLib.scene.pictures import LUMINANCE, UNKNOWN_SIZE
 from MedCLIPSAMLib.scene.remarks import remarks
 from MedCLIPSAMLib.scene.segmentation.segments import create_segmentation, read_segment, write_segment
@@ -343,7 +343,7 @@ def test_colours_that_are_loaded_are_seen_by_their_luminance(channels: int):
     assert node.IsA("vtkMRMLVectorVolumeNode")
     volume = volume_from_node(node)
     np.testing.assert_array_equal(volume.array, GREY)
-    np.testing.assert_array_equal(volume.ijk_to_ras, ijk_to_world(node))
+    np.testing.assert_array_equal(volume.ijk_to_ras, ijk_to_engine(node))
     assert colour_remark(node) == "photo is in colour: its luminance is segmented."
     assert colour_remark(grids.volume_node()) is None
     # What is found there becomes a segment on its grid.
@@ -413,8 +413,12 @@ def test_a_frame_of_ultrasound_is_a_picture():
     assert automatic_window(volume) == Window(0, 255)
 
 
-def test_non_linear_transform_is_refused_with_its_name():
+def test_a_volume_that_is_bent_is_segmented_as_it_is_stored():
     node = grids.volume_node("axial")
-    node.SetAndObserveTransformNodeID(grids.warp_node().GetID())
-    with pytest.raises(InputError, match=r"axial is under the non-linear transform warp; harden that"):
-        volume_from_node(node)
+    node.SetAndObserveTransformNodeID(grids.transform_node(grids.TRANSFORMS["rigid"]).GetID())
+    assert not np.allclose(volume_from_node(node).ijk_to_ras, grids.GRIDS["axial"])
+    warp = grids.warp_node()
+    slicer.mrmlScene.GetNodeByID(node.GetTransformNodeID()).SetAndObserveTransformNodeID(warp.GetID())
+    volume = volume_from_node(node)
+    assert np.array_equal(volume.ijk_to_ras, grids.GRIDS["axial"])
+    assert np.array_equal(volume.array, grids.voxels())

@@ -10,7 +10,7 @@ from ..engine.errors import InputError
 from ..engine.prompt.prompt import Point, Prompt
 from ..engine.volume import SliceStack
 from ..engine.volume.region import Region
-from ..scene.geometry import to_world
+from ..scene.geometry import to_engine
 from ..scene.region import region_of
 from ..scene.segmentation.results import Target
 from ..scene.segmentation.segments import check_target, segmentation_for
@@ -69,7 +69,7 @@ class Asking:
         Raises:
             InputError: the row has no prompt yet, or no slice is in view.
         """
-        prompt, stack = self.in_world(row.prompt()), self.open_stack()
+        prompt, stack = self.for_engine(row.prompt()), self.open_stack()
         volume_node = self.parameters.volume
         index = shown_slice(stack, volume_node) if index is None else index
         if index is None:
@@ -100,13 +100,14 @@ class Asking:
         Raises:
             InputError: it has no extent.
         """
-        return None if self.parameters.roi is None else region_of(self.parameters.roi)
+        chosen = self.parameters
+        return None if chosen.roi is None else region_of(chosen.roi, chosen.volume)
 
-    def in_world(self, prompt: Prompt) -> Prompt:
-        """The points of a row are in RAS of the volume node, the engine's slices in that of the world."""
+    def for_engine(self, prompt: Prompt) -> Prompt:
+        """The points of a row are in RAS of the volume node, those of the engine's as `to_engine` says."""
         if self.parameters.volume is None:
             return prompt
-        matrix = to_world(self.parameters.volume)
+        matrix = to_engine(self.parameters.volume)
         moved = (Point(tuple((matrix @ [*point.ras, 1])[:3]), point.positive) for point in prompt.points)
         return replace(prompt, points=tuple(moved))
 

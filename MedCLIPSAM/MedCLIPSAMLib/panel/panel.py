@@ -13,6 +13,7 @@ from ..engine.session.evidence import SegmentEvidence
 from ..scene.run import RunProgress
 from ..scene.segmentation.segments import colour_segment
 from ..scene.views.slice_views import jump_to_slice
+from ..scene.volumes import colour_remark
 from .asking import Asking
 from .buttons import add_icons, add_shortcuts
 from .choices import Choices
@@ -45,6 +46,7 @@ class Panel:
         self.opened = OpenedVolume(self.link)
         self.history = History()
         self.run: VolumeRun | None = None
+        self._remarked = ""  # of the volume that is chosen
         self._stored_rows: str | None = None  # of the table as it is, as JSON
         self._evidence: dict[str, SegmentEvidence] = {}  # by the key of the row, of this session only
         self._choices = Choices(ui, self._chosen)
@@ -86,6 +88,9 @@ class Panel:
             place = "" if parameters.volume is None else f"{parameters.volume.GetID()} {parameters.axis}"
             if place != self.table.place:
                 self.table.place = place
+                if self._remark() != self._remarked:
+                    self._remarked = self._remark()
+                    self.tell(self._remarked)
                 self._evidence.clear()
                 self.table.show(self.table.rows)
             if parameters.rows != self._stored_rows:
@@ -97,6 +102,11 @@ class Panel:
             if not parameters.wholeVolume:
                 self.guarded(self._limit_slices)()
         self.refresh()
+
+    def _remark(self) -> str:
+        """What is to be known of the chosen volume."""
+        volume = self.parameters.volume
+        return "" if volume is None else colour_remark(volume) or ""
 
     def close(self) -> None:
         """The panel goes: so does the engine's process."""
@@ -225,7 +235,7 @@ class Panel:
         if self.slice_part.unaccepted:
             self.slice_part.accept()  # what a person has corrected is not lost
         rows, asking = self.table.rows, self.asking()
-        chosen = [(rows[number], asking.in_world(prompt)) for number, prompt in rows.switched_on()]
+        chosen = [(rows[number], asking.for_engine(prompt)) for number, prompt in rows.switched_on()]
         slices, region = asking.slices()
         target = asking.target()
         self.slice_part.hide()
@@ -285,7 +295,8 @@ class Panel:
     def _finished(self, key: str, evidence: SegmentEvidence, edited: tuple[int, ...]) -> None:
         found = sum(part.found for part in evidence.slices)
         self._evidence[key] = evidence
-        self._became(key, Outcome(found, len(evidence.slices), evidence.taken_for != ""), accepted=edited)
+        outcome = Outcome(found, len(evidence.slices), evidence.taken_for != "", judged=evidence.judged)
+        self._became(key, outcome, accepted=edited)
 
     def _became(self, key: str, outcome: Outcome, **values: Any) -> None:
         number = self.table.rows.number_of(key)
@@ -301,7 +312,7 @@ class Panel:
                 "This is frame {number} of a sequence, numbered 0 to {last}; the others were not looked at."
             )
             text = text.format(number=number, last=count - 1)
-        self.tell(sentence or text)
+        self.tell(sentence or f"{text} {self._remark()}".strip())
         self.refresh()
 
     # What is written

@@ -8,8 +8,6 @@ import numpy as np
 import slicer
 import vtk
 
-from ..engine.errors import InputError
-
 
 def ijk_to_ras(volume_node: Any) -> np.ndarray:
     """(4, 4) float64, voxel indices (i, j, k, 1) to RAS of the node itself, without its transforms."""
@@ -18,29 +16,46 @@ def ijk_to_ras(volume_node: Any) -> np.ndarray:
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
-def to_world(node: Any) -> np.ndarray:
-    """(4, 4) float64, RAS of the node to RAS of the world, through all transforms above it.
+def bending_transform(node: Any) -> Any:
+    """The transform node above a node through which it is not linear in the world; None where it is.
 
-    Raises:
-        InputError: a transform above the node is not linear.
+    3D Slicer's DICOM reader puts such a one, "acquisition transform", over tilted and uneven series.
     """
     transform = node.GetParentTransformNode()
-    if transform is None:
+    return None if transform is None or transform.IsTransformToWorldLinear() else transform
+
+
+def to_engine(node: Any) -> np.ndarray:
+    """(4, 4) float64, RAS of the node to the RAS in which the engine works.
+
+    That is the world's through linear transforms. Through others it is the node's own: its voxels are segmented as
+    they are stored, and what comes of it is put under the same transform.
+    """
+    transform = node.GetParentTransformNode()
+    if transform is None or bending_transform(node) is not None:
         return np.eye(4)
-    if not transform.IsTransformToWorldLinear():
-        raise InputError(
-            f"{node.GetName()} is under the non-linear transform {transform.GetName()}; "
-            "harden that transform on it first."
-        )
     matrix = vtk.vtkMatrix4x4()
     transform.GetMatrixTransformToWorld(matrix)
     return slicer.util.arrayFromVTKMatrix(matrix)
 
 
-def ijk_to_world(volume_node: Any) -> np.ndarray:
-    """(4, 4) float64, voxel indices (i, j, k, 1) to RAS of the world.
+def ijk_to_engine(volume_node: Any) -> np.ndarray:
+    """(4, 4) float64, voxel indices (i, j, k, 1) to the RAS in which the engine works."""
+    return to_engine(volume_node) @ ijk_to_ras(volume_node)
 
-    Raises:
-        InputError: a transform above the node is not linear.
-    """
-    return to_world(volume_node) @ ijk_to_ras(volume_node)
+
+def from_world(node: Any, places: np.ndarray) -> np.ndarray:
+    """(N, 3) RAS of the node of places (N, 3) in RAS of the world, through transforms of any kind."""
+    found = np.empty((len(places), 3))
+    for place, to in zip(places, found, strict=True):
+        ras = [0.0, 0.0, 0.0]
+        node.TransformPointFromWorld(place, ras)
+        to[:] = ras
+    return found
+
+
+def same_place(node: Any, other: Any) -> bool:
+    """Whether a matrix leads from the RAS of a node to that of another: they share a transform, or all are linear."""
+    if node.GetTransformNodeID() == other.GetTransformNodeID():
+        return True
+    return bending_transform(node) is None and bending_transform(other) is None

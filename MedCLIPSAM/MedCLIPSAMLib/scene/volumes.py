@@ -19,7 +19,7 @@ from .dicom.series import Pictures, find_series
 from .files import metaimage, nifti, nrrd
 from .files.contents import check_contents
 from .files.frames import frame_remark, frames_in, write_frame
-from .geometry import ijk_to_ras, ijk_to_world
+from .geometry import ijk_to_engine, ijk_to_ras
 from .host import quiet
 from .names import check_name
 from .pictures import CHANNELS, LUMINANCE, Picture, are_colours, luminance, read_picture
@@ -65,15 +65,15 @@ def volume_from_node(volume_node: Any, modality: Modality | None = None) -> Volu
     Of colours it is a copy, their luminance; `colour_remark` says so.
 
     Args:
-        volume_node: vtkMRMLScalarVolumeNode, or vtkMRMLVectorVolumeNode of colours, which may be under linear
-            transforms.
+        volume_node: vtkMRMLScalarVolumeNode, or vtkMRMLVectorVolumeNode of colours, which may be under transforms.
         modality: what the intensities mean; None takes it from DICOM, else from the intensities.
 
     Returns:
-        Volume with `ijk_to_ras` to RAS of the world. The node's voxels must not be reallocated meanwhile.
+        Volume with `ijk_to_ras` to RAS of the world, under a transform that is not linear to RAS of the node, see
+        `to_engine`. The node's voxels must not be reallocated meanwhile.
 
     Raises:
-        InputError: no voxels, vectors that are no colours, or a non-linear transform above the node.
+        InputError: no voxels, or vectors that are no colours.
     """
     if volume_node is None or volume_node.GetImageData() is None:
         name = "The volume" if volume_node is None else volume_node.GetName()
@@ -86,7 +86,7 @@ def volume_from_node(volume_node: Any, modality: Modality | None = None) -> Volu
     array.setflags(write=False)
     return Volume(
         array,
-        ijk_to_world(volume_node),
+        ijk_to_engine(volume_node),
         modality or _dicom_modality(volume_node) or guess_modality(array),
         volume_node.GetName(),
     )

@@ -16,6 +16,7 @@ from MedCLIPSAMLib.scene.segmentation.segments import (
     create_segmentation,
     find_segment,
     read_segment,
+    segmentation_for,
     write_segment,
 )
 
@@ -180,12 +181,29 @@ def test_what_cannot_be_written_is_refused_and_changes_nothing(node, drawn):
         read_segment(segmentation_node, node, "gone")
     warped = grids.volume_node("axial")
     warped.SetAndObserveTransformNodeID(grids.warp_node().GetID())
-    with pytest.raises(InputError, match="non-linear transform warp"):
+    with pytest.raises(InputError, match="is not of axial"):
         write_segment(segmentation_node, warped, grids.blob(), "liver")
-    with pytest.raises(InputError, match="non-linear transform warp"):
-        create_segmentation(warped)
+    node.SetAndObserveTransformNodeID(warped.GetTransformNodeID())
+    with pytest.raises(InputError, match="are not under the same transform, and not all are linear"):
+        write_segment(segmentation_node, node, grids.blob(), "liver")
+    node.SetAndObserveTransformNodeID(None)
     assert segmentation_node.GetSegmentation().GetNumberOfSegments() == 1
     unchanged(segmentation_node, node, drawn_id)
+
+
+def test_a_bent_volume_takes_segments_on_its_own_voxels(node, drawn):
+    segmentation_node, _ = drawn
+    node.SetAndObserveTransformNodeID(grids.warp_node().GetID())
+    another = segmentation_for(node, segmentation_node)
+    assert another is not segmentation_node, "its segments are where the voxels were"
+    assert another.GetTransformNodeID() == node.GetTransformNodeID()
+    segment_id = write_segment(another, node, grids.blob(), "liver")
+    assert np.array_equal(read_segment(another, node, segment_id), grids.blob())
+    own = grids.positions(grids.blob(), grids.GRIDS["oblique"])
+    bent = [node.TransformPointToWorld(place, world := [0.0, 0.0, 0.0]) or world for place in own]
+    np.testing.assert_allclose(grids.segment_positions(another, segment_id), grids.in_order(np.array(bent)), atol=1e-6)
+    assert segmentation_for(node, another) is another
+    assert write_segment(another, node, grids.blob(1), "spleen") != segment_id
 
 
 def test_segmentation_of_surfaces_is_refused(node, drawn):

@@ -11,7 +11,7 @@ import slicer
 
 from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.engine.volume import SliceStack
-from MedCLIPSAMLib.scene.geometry import to_world
+from MedCLIPSAMLib.scene.geometry import to_engine
 from MedCLIPSAMLib.scene.views.boxes import BoxHandles
 from MedCLIPSAMLib.scene.volumes import volume_from_node
 
@@ -75,7 +75,7 @@ def test_edges_are_where_the_pixels_edges_are(kind: str, axis: Any, transform: s
     x0, y0, x1, y1 = BOXES[1] - 0.5
     expected = [world(node, stack, (number, y, x)) for number in (1.5, 2.5) for y in (y0, y1) for x in (x0, x1)]
     np.testing.assert_allclose(corners(regions()[0]).mean(axis=0), np.mean(expected, axis=0), atol=1e-6)
-    directions = (to_world(node) @ stack.slice_to_ras_matrix)[:3, :3]
+    directions = (to_engine(node) @ stack.slice_to_ras_matrix)[:3, :3]
     directions /= np.linalg.norm(directions, axis=0)
     if np.allclose(directions.T @ directions, np.eye(3)):  # Slicer draws no region whose angles are not right
         np.testing.assert_allclose(corners(regions()[0]), grids.in_order(np.array(expected)), atol=1e-6)

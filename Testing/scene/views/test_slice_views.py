@@ -12,7 +12,7 @@ import slicer
 
 from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.engine.volume import AXES, SliceStack, Volume
-from MedCLIPSAMLib.scene.geometry import ijk_to_ras, to_world
+from MedCLIPSAMLib.scene.geometry import ijk_to_ras, to_engine
 from MedCLIPSAMLib.scene.views.slice_views import SliceObservation, jump_to_slice, shown_slice, slice_to_node
 from MedCLIPSAMLib.scene.volumes import volume_from_node
 
@@ -56,7 +56,7 @@ def own_stack(volume_node: Any, axis: Any = "acquisition") -> SliceStack:
 
 def world(volume_node: Any, stack: SliceStack, position: Any) -> np.ndarray:
     """(3,) RAS of the world of (slice, row, column)."""
-    return (to_world(volume_node) @ [*stack.slice_to_ras(np.array([position]))[0], 1])[:3]
+    return (to_engine(volume_node) @ [*stack.slice_to_ras(np.array([position]))[0], 1])[:3]
 
 
 def turn(view: Any, volume_node: Any, stack: SliceStack) -> None:
@@ -82,7 +82,7 @@ def test_stack_in_either_ras_is_placed_by_its_voxels(kind: str, axis: Any, trans
     own = own_stack(node, axis)
     np.testing.assert_allclose(slice_to_node(own, node), own.slice_to_ras_matrix, atol=1e-9)
     of_world = SliceStack(volume_from_node(node), axis)
-    expected = np.linalg.solve(to_world(node), of_world.slice_to_ras_matrix)
+    expected = np.linalg.solve(to_engine(node), of_world.slice_to_ras_matrix)
     np.testing.assert_allclose(slice_to_node(of_world, node), expected, atol=1e-9)
 
 
@@ -94,7 +94,7 @@ def test_jumping_shows_the_slice(kind: str, axis: Any, transform: str | None, vi
     for number in (0, 3, len(stack) - 1):
         jump_to_slice(stack, node, number)
         assert shown_slice(stack, node) == number
-        to_slice = np.linalg.inv(to_world(node) @ stack.slice_to_ras_matrix)
+        to_slice = np.linalg.inv(to_engine(node) @ stack.slice_to_ras_matrix)
         assert (to_slice @ [*centre_of(views["Red"]), 1])[0] == pytest.approx(number, abs=1e-6)
 
 
@@ -145,9 +145,30 @@ def test_what_cannot_be_shown(views: dict[str, Any]):
     for number in (-1, len(stack)):
         with pytest.raises(InputError, match=f"no slice {number}; choose one of 0 to {len(stack) - 1}"):
             jump_to_slice(stack, node, number)
+
+
+@pytest.mark.parametrize("kind", ["axial", "coronal", "sagittal", "oblique"])
+def test_slices_that_a_transform_bends_are_shown_where_they_lie(kind: str, views: dict[str, Any]):
+    node = grids.volume_node(kind)
     node.SetAndObserveTransformNodeID(grids.warp_node().GetID())
-    with pytest.raises(InputError, match="non-linear"):
-        shown_slice(stack, node)
+    stack = own_stack(node)
+    matrix = slice_to_node(stack, node)
+    for index in (2, len(stack) - 2):
+        jump_to_slice(stack, node, index)
+        assert shown_slice(stack, node) == index
+        place = [0.0, 0.0, 0.0]
+        view = max(views.values(), key=lambda each: abs(_normal(matrix) @ _to_ras(each)[:3, 2]))
+        node.TransformPointFromWorld(_to_ras(view)[:3, 3], place)
+        assert abs((np.linalg.inv(matrix) @ [*place, 1])[0] - index) < 1e-3
+
+
+def _to_ras(view: Any) -> np.ndarray:
+    return slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS())
+
+
+def _normal(matrix: np.ndarray) -> np.ndarray:
+    normal = np.cross(matrix[:3, 1], matrix[:3, 2])
+    return normal / np.linalg.norm(normal)
 
 
 def test_without_views_nothing_is_shown():

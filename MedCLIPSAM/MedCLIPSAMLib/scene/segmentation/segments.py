@@ -10,7 +10,7 @@ import numpy as np
 import slicer
 
 from ...engine.errors import InputError
-from ..geometry import ijk_to_ras, to_world
+from ..geometry import ijk_to_ras, same_place, to_engine
 from .labelmap import fingerprint, labelmap_array, make_labelmap
 from .provenance import Provenance, read_provenance, read_tag, write_provenance
 from .terminology import find_term
@@ -35,8 +35,8 @@ def belongs_to(segmentation_node: Any, volume_node: Any) -> bool:
 
 
 def segmentation_for(volume_node: Any, chosen: Any = None) -> Any:
-    """The segmentation node ``chosen`` if it is of the volume or empty, else a new one on the volume's grid."""
-    usable = chosen is not None and belongs_to(chosen, volume_node)
+    """The segmentation node ``chosen`` if it can take segments of the volume, else a new one on the volume's grid."""
+    usable = chosen is not None and belongs_to(chosen, volume_node) and _is_reachable(chosen, volume_node)
     return chosen if usable else create_segmentation(volume_node)
 
 
@@ -44,9 +44,8 @@ def check_target(segmentation_node: Any, volume_node: Any) -> None:
     """Refuse a segmentation that no segment of a volume can be written into.
 
     Raises:
-        InputError: it is of another volume or holds surfaces, or a transform above one of the nodes is not linear.
+        InputError: it is of another volume, holds surfaces, or one of two different transforms is not linear.
     """
-    to_world(volume_node)
     name = segmentation_node.GetName()
     if not belongs_to(segmentation_node, volume_node):
         raise InputError(f"{name} is not of {volume_node.GetName()}; choose another segmentation or make a new one.")
@@ -54,7 +53,11 @@ def check_target(segmentation_node: Any, volume_node: Any) -> None:
     if segmentation.GetNumberOfSegments():
         if segmentation.GetSourceRepresentationName() != _binary():
             raise InputError(f"{name} holds surfaces; choose another segmentation.")
-        to_world(segmentation_node)
+        if not _is_reachable(segmentation_node, volume_node):
+            raise InputError(
+                f"{name} and {volume_node.GetName()} are not under the same transform, and not all are linear; choose "
+                "another segmentation or make a new one."
+            )
 
 
 def place_segmentation(segmentation_node: Any, volume_node: Any) -> np.ndarray:
@@ -74,7 +77,7 @@ def place_segmentation(segmentation_node: Any, volume_node: Any) -> np.ndarray:
         segmentation.SetSourceRepresentationName(_binary())
     if segmentation_node.GetTransformNodeID() == volume_node.GetTransformNodeID():
         return ijk_to_ras(volume_node)  # exact: no product with an inverse
-    return np.linalg.solve(to_world(segmentation_node), to_world(volume_node) @ ijk_to_ras(volume_node))
+    return np.linalg.solve(to_engine(segmentation_node), to_engine(volume_node) @ ijk_to_ras(volume_node))
 
 
 def write_segment(
@@ -184,6 +187,11 @@ def find_segment(segmentation_node: Any, name: str, *, changed_too: bool = False
 def is_as_written(segment: Any) -> bool:
     """Whether nobody has painted on a segment, renamed or copied it since this package wrote it."""
     return read_tag(segment, _WRITTEN) == _state(segment)
+
+
+def _is_reachable(segmentation_node: Any, volume_node: Any) -> bool:
+    """Whether the voxels of a volume are those of a segmentation but for a matrix; an empty one is moved to them."""
+    return segmentation_node.GetSegmentation().GetNumberOfSegments() == 0 or same_place(segmentation_node, volume_node)
 
 
 def _state(segment: Any) -> str:

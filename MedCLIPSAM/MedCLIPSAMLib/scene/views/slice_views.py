@@ -13,8 +13,9 @@ import vtk
 
 from ...engine.errors import InputError
 from ...engine.volume import SliceStack
-from ..geometry import ijk_to_ras, to_world
+from ..geometry import from_world, ijk_to_ras
 
+_STEPS = 5  # of Newton's method
 _LEAST_ALIGNMENT = math.cos(math.radians(45))
 
 
@@ -23,16 +24,12 @@ def shown_slice(stack: SliceStack, volume_node: Any) -> int | None:
 
     Returns:
         Its number in `stack`; None if the view is beyond the first or last slice, or no view is within 45 degrees.
-
-    Raises:
-        InputError: a transform above the volume is not linear.
     """
-    to_world_matrix = to_world(volume_node) @ slice_to_node(stack, volume_node)
-    views = _views_along(to_world_matrix)
+    views = _views_along(stack, volume_node)
     if not views:
         return None
-    position = np.linalg.solve(to_world_matrix, _slice_to_ras(views[0])[:, 3])
-    number = math.floor(position[0] + 0.5)
+    (position,) = _numbers(stack, volume_node, _slice_to_ras(views[0])[None, :3, 3])
+    number = math.floor(position + 0.5)
     return number if 0 <= number < len(stack) else None
 
 
@@ -42,14 +39,15 @@ def jump_to_slice(stack: SliceStack, volume_node: Any, index: int) -> None:
     Panning and zoom stay as they are.
 
     Raises:
-        InputError: there is no such slice, or a transform above the volume is not linear.
+        InputError: there is no such slice.
     """
     check_index(stack, index)
-    to_world_matrix = to_world(volume_node) @ slice_to_node(stack, volume_node)
-    per_mm = np.linalg.inv(to_world_matrix)[0]  # slice number of a place in the world
-    for view in _views_along(to_world_matrix):
-        axes = _slice_to_ras(view)
-        distance = (index - per_mm @ axes[:, 3]) / (per_mm @ axes[:, 2])
+    for view in _views_along(stack, volume_node):
+        centre, normal = _slice_to_ras(view)[:3, 3], _slice_to_ras(view)[:3, 2]
+        distance = 0.0
+        for _ in range(_STEPS):  # one is enough where no transform bends the slices
+            here, further = _numbers(stack, volume_node, centre + np.outer([distance, distance + 1], normal))
+            distance += (index - here) / (further - here)
         view.SetSliceOffset(view.GetSliceOffset() + distance)
 
 
@@ -147,14 +145,21 @@ def _slice_to_ras(view: Any) -> np.ndarray:
     return slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS())
 
 
-def _views_along(slice_to_world: np.ndarray) -> list[Any]:
+def _numbers(stack: SliceStack, volume_node: Any, places: np.ndarray) -> np.ndarray:
+    """(N,) number of the slice, in parts of slices, at each of (N, 3) places in RAS of the world."""
+    per_mm = np.linalg.inv(slice_to_node(stack, volume_node))[0]
+    return from_world(volume_node, places) @ per_mm[:3] + per_mm[3]
+
+
+def _views_along(stack: SliceStack, volume_node: Any) -> list[Any]:
     """The visible slice views within 45 degrees of the slices, nearest first."""
-    normal = np.cross(slice_to_world[:3, 1], slice_to_world[:3, 2])
-    normal /= np.linalg.norm(normal)
-    alignment = {
-        view: abs(float(normal @ _slice_to_ras(view)[:3, 2]))
-        for view in slicer.util.getNodesByClass("vtkMRMLSliceNode")
-        if view.IsViewVisibleInLayout()
-    }
+    alignment = {}
+    for view in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        if view.IsViewVisibleInLayout():
+            # The normal of the slices is where their number changes most: there, in the view's own axes.
+            centre, axes = _slice_to_ras(view)[:3, 3], _slice_to_ras(view)[:3, :3].T
+            here, *beside = _numbers(stack, volume_node, np.vstack([centre, centre + axes]))
+            slope = np.subtract(beside, here)
+            alignment[view] = abs(slope[2]) / np.linalg.norm(slope)
     near = [view for view, cosine in alignment.items() if cosine > _LEAST_ALIGNMENT]
     return sorted(near, key=lambda view: -alignment[view])
