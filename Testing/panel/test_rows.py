@@ -22,7 +22,7 @@ FULL = Row(
     localize="otsu",
     sensitivity=0.75,
     points=(Point((1, 2, 3)), Point((4, 5, 6), positive=False)),
-    outcome=Outcome(3, 30, known=False, cancelled=True),
+    outcome=Outcome(3, 30, known=False, cancelled=True, judged=False),
     accepted=(4, 7),
 )
 

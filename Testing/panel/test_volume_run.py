@@ -104,6 +104,7 @@ def test_prompts_are_run_one_after_the_other_and_each_is_written(stage):
     run.start()
     assert [request.prompt.name for request, _ in engine.asked] == ["bright bar"]
     assert (engine.asked[0][0].first, engine.asked[0][0].last) == (0, 11)
+    assert [prompt.name for prompt in engine.asked[0][0].later] == ["white bar"], "so that its texts are read first"
     evidence = stage.evidence("bright")
     engine.say(Progress("bright bar", "mask", 3, 6), Drawn(3, evidence.mask[3]), evidence)
     assert [request.prompt.name for request, _ in engine.asked] == ["bright bar", "white bar"]

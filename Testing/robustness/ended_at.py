@@ -75,15 +75,19 @@ def _patch(wanted: str, fault: str) -> None:
     if fault != MEMORY:
         clips.load_clip = lambda name, device: GreyClip()  # type: ignore[assignment]
         segmenters.load_segmenter = lambda name, device: GreySegmenter()  # type: ignore[assignment]
-    enter, batches = progress.Stopwatch.stage, run.Run.batches
+    enter, count, batches = progress.Stopwatch.stage, progress.Stopwatch.counted, run.Run.batches
 
     def stage(self: Any, name: str, announcement: str) -> Any:
         return _then(name, wanted, fault, enter)(self, name, announcement)
+
+    def counted(self: Any, name: str, announcement: str, total: int) -> Any:
+        return _then(name, wanted, fault, count)(self, name, announcement, total)
 
     def in_batches(self: Any, name: str, *others: Any) -> Any:
         return _then(name, wanted, fault, batches)(self, name, *others)
 
     progress.Stopwatch.stage = stage  # type: ignore[method-assign]
+    progress.Stopwatch.counted = counted  # type: ignore[method-assign]
     run.Run.batches = in_batches  # type: ignore[method-assign]
     files.move_into_place = _then("moving", wanted, fault, files.move_into_place)
 

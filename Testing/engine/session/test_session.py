@@ -53,6 +53,37 @@ def test_slicewise_draws_on_every_slice(scene):
     assert evidence.slices[0].boxes.tolist() == [[0, 0, 95, 95]], "the whole slice where nothing stands out"
 
 
+@pytest.mark.row("presence-forced")
+@pytest.mark.parametrize("choice", [{"slicewise": True}, {"exact": True}])
+def test_as_published_presence_is_not_judged(scene: Any, choice: dict[str, Any]) -> None:
+    made = session(scene[0], BlindClip(), **choice)
+    evidence = made.segment(BRIGHT)
+    assert not evidence.judged
+    assert all(len(part.boxes) == 1 and part.verdict == "presence not judged" for part in evidence.slices)
+    assert (evidence.summary["found"], evidence.summary["slices_found"]) == (None, None)
+    seen = made.preview(0, BRIGHT)
+    assert (seen.judged, seen.verdict) == (False, "presence not judged")
+    drawn = made.edit(0, BRIGHT, np.array([[10.0, 10, 20, 20]]))
+    assert drawn.judged, "by whoever drew it"
+    assert session(scene[0]).segment(BRIGHT).judged
+
+
+def test_what_a_run_saw_is_seen_again_without_looking(scene: Any) -> None:
+    clip = BlindClip()
+    made = session(scene[0], clip)
+    assert made.heat_map(5, BRIGHT) is None
+    evidence = made.segment(BRIGHT)
+    looked = clip.bottlenecks
+    for part in evidence.slices:
+        heat = made.heat_map(part.index, BRIGHT)
+        assert (heat is not None) == ("information" in part.clues), "no map was made where it is not"
+    assert clip.bottlenecks == looked
+    found = next(part.index for part in evidence.slices if part.found)
+    seen = made.heat_map(found, BRIGHT)
+    assert seen is not None
+    assert np.array_equal(seen, made.preview(found, BRIGHT).heat_map())
+
+
 @pytest.mark.parametrize(("modality", "whole"), [("other", True), ("MR", False)])
 def test_a_picture_is_seen_whole(modality: Modality, whole: bool):
     """Whoever made it chose its frame; of a slice of a patient the models see the body."""

@@ -188,6 +188,25 @@ def request_to_open(clip: str = "grey") -> Open:
     return Open(volume.array, volume.ijk_to_ras, "other", "bar", clip, "grey", "cpu", Settings())
 
 
+@pytest.mark.row("prompt-negation")
+@pytest.mark.row("prompt-mistake")
+def test_prompts_are_read_before_the_first_slice(talk):
+    negated, mistaken = Prompt("name", ("no liver",)), Prompt("name", ("Leber",))
+    first = talk.ask(
+        request_to_open(),
+        Segment(BRIGHT, 2, 10, later=(BRIGHT, negated)),
+        Segment(mistaken, 2, 10),
+        Preview(5, negated, False),
+        Segment(BRIGHT, 2, 10, later=(Prompt("other", ("white",)),)),
+    )
+    answers = [talk.hear(first + n)[-1] for n in range(1, 5)]
+    assert all(isinstance(answer, Failure) for answer in answers[:3])
+    for answer, said in zip(answers, ("'no liver' says", "'Leber' is German", "'no liver' says"), strict=False):
+        assert said in answer.sentence
+    assert talk.hear(first + 1) == answers[:1], "nothing was done"
+    assert isinstance(answers[3], SegmentEvidence)
+
+
 def test_answers_are_those_of_a_session(talk):
     session = Session(bar(), GreyClip(), GreySegmenter())
     box = np.array([[20.0, 22, 30, 35]])
