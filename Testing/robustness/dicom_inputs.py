@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
@@ -15,10 +17,11 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     RLELossless,
     RTStructureSetStorage,
+    XRayRadiationDoseSRStorage,
     generate_uid,
 )
 
-from ..scene.dicom.dicom_files import write_dataset, write_series
+from ..scene.dicom.dicom_files import write_dataset, write_multi_frame, write_series
 from .inputs import AFFINE, Given, body, given
 
 
@@ -41,7 +44,91 @@ def no_image(path: Path, kind: str, modality: str) -> None:
 
 @given("dicom-missing-slice")
 def _(folder: Path) -> Given:
-    return Given(series(folder / "dicom", 7))
+    return Given(series(folder / "dicom", 7), body()[1])
+
+
+@given("dicom-uneven")
+def _(folder: Path) -> Given:
+    return Given(series(folder / "dicom", 11, 13, 17), body()[1])
+
+
+@given("dicom-shifted")
+def _(folder: Path) -> Given:
+    def shift(image: Dataset, k: int) -> None:
+        across, *others = map(float, image.ImagePositionPatient)
+        image.ImagePositionPatient = [across + 5 * (k % 2), *others]
+
+    write_series(folder / "dicom", body()[0], AFFINE, change=shift)
+    return Given(folder / "dicom")
+
+
+@given("dicom-study")
+def _(folder: Path) -> Given:
+    array, mask = body()
+    write_series(folder / "dicom", array[:2], AFFINE, description="scout", number=1, change=_localizer)
+    write_series(folder / "dicom", array, AFFINE, number=2)
+    write_series(folder / "dicom", array[:1], AFFINE, description="dose", number=999)
+    no_image(folder / "dicom" / "report.dcm", XRayRadiationDoseSRStorage, "SR")
+    return Given(folder / "dicom", mask)
+
+
+def _localizer(image: Dataset, k: int) -> None:
+    image.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+
+
+@given("dicom-frames")
+def _(folder: Path) -> Given:
+    array, mask = body()
+    uid = generate_uid()
+
+    def phase(number: int) -> Callable[[Dataset, int], None]:
+        return lambda image, k: setattr(image, "TemporalPositionIdentifier", number)
+
+    write_series(folder / "dicom", array, AFFINE, uid=uid, change=phase(1))
+    write_series(folder / "dicom", np.zeros_like(array), AFFINE, uid=uid, first=len(array), change=phase(2))
+    return Given(folder / "dicom", mask)
+
+
+@given("dicom-multi-frame")
+def _(folder: Path) -> Given:
+    array, mask = body()
+    write_multi_frame(folder / "scan.dcm", array[None], AFFINE)
+    return Given(folder / "scan.dcm", mask)
+
+
+def _colours(factors: tuple[float, float, float]) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        array = body()[0]
+
+        def colour(image: Dataset, k: int) -> None:
+            pixels = np.stack([array[k] * factor for factor in factors], axis=-1).astype(np.uint8)
+            image.SamplesPerPixel, image.PhotometricInterpretation, image.PlanarConfiguration = 3, "RGB", 0
+            image.BitsAllocated = image.BitsStored = 8
+            image.HighBit, image.PixelRepresentation, image.PixelData = 7, 0, pixels.tobytes()
+
+        write_series(folder / "dicom", array, AFFINE, change=colour)
+        return folder / "dicom"
+
+    return write
+
+
+@given("dicom-grey-colours")
+def _(folder: Path) -> Given:
+    return Given(_colours((1, 1, 1))(folder), body()[1])
+
+
+@given("dicom-colours")
+def _(folder: Path) -> Given:
+    return Given(_colours((1, 0.5, 0))(folder))
+
+
+@given("dicom-mosaic")
+def _(folder: Path) -> Given:
+    def mosaic(image: Dataset, k: int) -> None:
+        image.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]
+
+    write_series(folder / "dicom", body()[0], AFFINE, change=mosaic)
+    return Given(folder / "dicom")
 
 
 @given("dicom-mixed")
@@ -78,7 +165,7 @@ def _(folder: Path) -> Given:
     scout.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
     scout.Rows, scout.PixelData = 24, scout.PixelData[: 24 * scout.Columns * 2]
     scout.save_as(file.with_name("scout.dcm"))
-    return Given(folder / "dicom")
+    return Given(folder / "dicom", body()[1])
 
 
 @given("dicom-compressed")

@@ -205,7 +205,8 @@ def _(folder: Path) -> Given:
 
 @given("type-sequence")
 def _(folder: Path) -> Given:
-    return Given(nifti(folder / "sequence.nii.gz", np.zeros((3, *SHAPE), np.int16)))
+    array, mask = body()
+    return Given(nifti(folder / "sequence.nii.gz", np.stack([array, 0 * array, 0 * array])), mask)
 
 
 @given("spacing-zero")

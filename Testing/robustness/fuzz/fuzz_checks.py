@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
+
 from MedCLIPSAMLib.engine.errors import InputError, MedCLIPSAMError, ModelError
 from MedCLIPSAMLib.engine.evaluate import label_names
 from MedCLIPSAMLib.engine.models import store
@@ -173,7 +175,7 @@ def check_checkpoint(path: Path) -> bool:
 
 def check_series(folder: Path, content: bytes) -> bool:
     """`find_series` on a folder of one file: a series of that file, or an InputError; True if it was taken."""
-    from MedCLIPSAMLib.scene.dicom.series import find_series
+    from MedCLIPSAMLib.scene.dicom.series import Pictures, find_series
 
     file = folder / "0.dcm"
     file.write_bytes(content)
@@ -182,8 +184,13 @@ def check_series(folder: Path, content: bytes) -> bool:
     except InputError as error:
         check_message(error)
         return False
-    require(series.files == (file,), f"other files: {series.files}")
-    require(series.name.isprintable() and isinstance(series.modality, str), f"no names: {series!r:.200}")
+    require(series.name.isprintable(), f"no name: {series.name!r}")
+    if isinstance(series, Pictures):
+        require(series.files == (file,), f"other files: {series.files}")
+        return True
+    require({each.image.file for each in series.slices} == {file}, f"other files than {file}")
+    require(np.isfinite(series.grid.ijk_to_ras).all(), f"no grid: {series.grid}")
+    require(0 < series.grid.count <= 1 << 16, f"a volume of {series.grid.count} slices")
     return True
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from MedCLIPSAMLib.scene.volumes import read_volume, volume_from_node
 
+from ...scene.dicom.dicom_files import write_multi_frame
+from .fuzz_cases import damaged_bytes
 from .fuzz_checks import check_series
 from .fuzz_dicom_cases import (
     DEFLATED,
@@ -41,6 +43,15 @@ def test_damaged_headers(tmp_path: Path) -> None:
     for number in range(200):
         for content in dicom(Random(number)).files.values():
             check_series(tmp_path, content)
+
+
+def test_damaged_multi_frame_headers(tmp_path: Path) -> None:
+    file = tmp_path / "0.dcm"
+    write_multi_frame(file, np.stack([VOXELS, VOXELS]), np.diag([-1.0, -1, 3, 1]))
+    whole = file.read_bytes()
+    assert check_series(tmp_path, whole)
+    for number in range(200):
+        check_series(tmp_path, damaged_bytes(Random(number), whole))
 
 
 def series(folder: Path, change: Callable[[Elements], Elements], syntax: str = EXPLICIT) -> None:
@@ -105,7 +116,7 @@ ITEM = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
         (other_precision, JPEG, CUT),
         (with_values(short(0x00280100, 32), short(0x00280101, 3), short(0x00280102, 7)), JPEG, CUT),
         (with_values(short(0x00280100, 12)), EXPLICIT, CUT),
-        (with_values(text(0x00280008, "IS", "x")), JPEG, "multi-frame"),
+        (with_values(text(0x00280008, "IS", "x")), JPEG, CUT),
         # What never ended, or took gigabytes.
         (with_values((0x0008103E, b"ZZ", b"abdomen ")), EXPLICIT, DAMAGED),
         (with_values((0x00281053, b"DR", b"-inf")), EXPLICIT, DAMAGED),
@@ -117,7 +128,7 @@ ITEM = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
         # Other exceptions than ours.
         (with_values((0x00280010, b"US", b"\5")), EXPLICIT, CUT),
         (with_values((0x00280002, b"ZZ", b"\1\0")), EXPLICIT, DAMAGED),
-        (with_values(text(0x00280008, "IS", "9" * 400)), EXPLICIT, "multi-frame"),
+        (with_values(text(0x00280008, "IS", "9" * 400)), EXPLICIT, CUT),
         # Left in the scene, where nothing could be done with it.
         (with_values(text(0x00280004, "CS", "PALETTE COLOR")), EXPLICIT, "has colour pixels"),
     ],

@@ -87,12 +87,16 @@ class Contents:
                 raise InputError(f"{file} {what}; copy it again, or take it out of the folder.")
 
 
-def contents_of(folder: Path, *, everything: bool = False) -> Contents:
-    """The series in a folder; also those of the folders in it, where it has an index or no stack of slices itself."""
+def contents_of(folder: Path, *, deep: bool | None = None) -> Contents:
+    """The series in a folder.
+
+    Args:
+        deep: with those in the folders within it; None is where it has an index, or no stack of slices itself.
+    """
     own = [file for file in sorted(folder.iterdir()) if file.is_file()]
-    if not everything and not any(file.name.upper() == INDEX for file in own):
+    if deep is False or (deep is None and not any(file.name.upper() == INDEX for file in own)):
         contents = _contents(folder, own)
-        if any(not series.why_no_volume for series in contents.series):
+        if deep is False or any(not series.why_no_volume for series in contents.series):
             return contents
     return _contents(folder, (file for file in sorted(folder.rglob("*")) if file.is_file()))
 

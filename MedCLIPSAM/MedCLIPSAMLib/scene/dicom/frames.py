@@ -49,9 +49,11 @@ def frames_of(what: str, slices: Sequence[Slice]) -> list[Frame]:
     """
     places = place_of(slices)
     count = int(np.bincount(places).max())
+    if count == 1 and are_even(slices):
+        return [Frame(tuple(slices), "")]
     marks = {name: [read(slice_.header) for slice_ in slices] for name, read in _MARKS.items()}
     if count == 1:
-        keys = None if are_even(slices) else _interleaved(slices, marks)
+        keys = _interleaved(slices, marks)
         return [Frame(tuple(slices), "")] if keys is None else _frames(slices, keys, marks)
     keys = _told_apart(places, count, marks) or _counted(slices, places, count)
     if keys is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,14 @@ def value_of(header: Dataset, tag: str) -> Any:
     except Exception:  # read only now, when it is asked for; it fails as reading a file does
         return None
     return None if isinstance(value, str | MultiValue) and not value else value
+
+
+def copy_elements(source: Dataset, tags: Iterable[Any], target: Dataset) -> None:
+    """Elements of a header into another one, but for those that are not there, or damaged."""
+    for tag in tags:
+        if tag in source:
+            with suppress(Exception):  # as in `value_of`
+                target.add(source[tag])
 
 
 def number_of(header: Dataset, tag: str, absent: float = np.nan) -> float:

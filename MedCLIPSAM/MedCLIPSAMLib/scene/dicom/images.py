@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
@@ -47,6 +47,7 @@ READ_BY_GDCM = (
 )
 # What one byte of compressed pixels may stand for, and bytes of a slice which even an empty one may claim.
 _COMPRESSION, _SLICE = 1000, 1 << 24
+_MOST_FRAMES = 1 << 24
 _PIXELS = 0x7FE00010
 _UNDEFINED = 0xFFFFFFFF  # length of an element that ends by a mark: of compressed pixels
 _READ = 1 << 16  # bytes; longer values are not read here
@@ -69,7 +70,7 @@ class Image:
     """
 
     file: Path
-    header: Dataset
+    header: Dataset = field(repr=False)  # has the patient's name
     stored: int
     syntax: str
 
@@ -77,7 +78,7 @@ class Image:
     def frames(self) -> int:
         """How many frames it says it has; 0 where it says something else."""
         count = number_of(self.header, "NumberOfFrames", 1)
-        return int(count) if count >= 1 else 0
+        return int(count) if 1 <= count < _MOST_FRAMES else 0
 
     @property
     def bytes_each(self) -> float:
@@ -132,7 +133,8 @@ def is_whole(image: Image) -> bool:
     if allocated not in (8, 16, 32) or signed not in (0, 1) or not 1 <= stored <= highest + 1 <= allocated:
         return False
     claimed = image.bytes_of_frame * image.frames
-    if not claimed > 0:
+    groups = value_of(header, "PerFrameFunctionalGroupsSequence")
+    if not claimed > 0 or (groups and len(groups) != image.frames):
         return False
     if image.syntax in PLAIN:
         return claimed <= image.stored

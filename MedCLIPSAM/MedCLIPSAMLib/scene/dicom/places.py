@@ -9,12 +9,13 @@ import numpy as np
 
 from ...engine.errors import InputError
 from .headers import number_of
-from .slices import Slice
+from .slices import FAR, Slice
 
 # Slice positions are written with few decimals. Beyond this fraction of the slice distance it is no rounding.
 _TOLERANCE = 0.02
 _SAME = 0.01  # mm; closer slices are at one place
 _USUAL = 25  # percentile of the distances between slices
+_MOST = 8  # times as many slices as there are: what an even grid may have, as after all but every eighth one is lost
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM's axes point to the left and to the back
 
 
@@ -90,7 +91,7 @@ def grid_of(what: str, slices: Sequence[Slice]) -> Grid:
         what: the series, as a message begins.
 
     Raises:
-        InputError: they are shifted against each other as no scanner does it.
+        InputError: they are shifted against each other as no scanner does it, or gaps are larger than what is there.
     """
     across, along, normal = _axes(slices[0])
     distances = _distances(slices)
@@ -99,6 +100,10 @@ def grid_of(what: str, slices: Sequence[Slice]) -> Grid:
     first, depths = positions[0], distances - distances[0]
     row_mm, column_mm = _spacing(slices[0])
     step, places, limits = _steps(slices[0], depths)
+    if places[-1] > _MOST * len(slices):
+        raise InputError(
+            f"{what} has gaps of up to {limits[1]:.2f} mm between its slices; leave one part in the folder."
+        )
     lean = _lean(what, positions - first - depths[:, None] * normal, depths, min(row_mm, column_mm) / 2)
     lps = np.eye(4)
     lps[:3] = np.column_stack([across * column_mm, along * row_mm, (normal + lean) * step, first])
@@ -118,7 +123,7 @@ def _distances(slices: Sequence[Slice]) -> np.ndarray:
 
 def _spacing(slice_: Slice) -> tuple[float, float]:
     """mm between rows and between columns; 1 where nothing says so, as in 3D Slicer."""
-    row_mm, column_mm = (mm if 0 < mm < np.inf else 1.0 for mm in map(float, slice_.spacing))
+    row_mm, column_mm = (mm if 0 < mm < FAR else 1.0 for mm in map(float, slice_.spacing))
     return row_mm, column_mm
 
 
@@ -134,7 +139,7 @@ def _steps(slice_: Slice, depths: np.ndarray) -> tuple[float, np.ndarray, tuple[
     """
     if len(depths) == 1:
         thickness = number_of(slice_.header, "SliceThickness")
-        step = thickness if 0 < thickness < np.inf else 1.0
+        step = thickness if 0 < thickness < FAR else 1.0
         return step, np.zeros(1), (step, step)
     steps, span = np.diff(depths), depths[-1]
     limits = float(steps.min()), float(steps.max())

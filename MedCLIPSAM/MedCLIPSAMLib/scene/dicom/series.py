@@ -73,7 +73,7 @@ def list_series(folder: Path) -> tuple[FoundSeries, ...]:
         raise InputError(f"{folder} is no folder; give one with DICOM files.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's
-        found = contents_of(where, everything=_is_index(folder)).series
+        found = contents_of(where, deep=True).series
     if not found:
         raise InputError(f"{folder} holds no DICOM files; give the folder with the image files.")
     return found
@@ -109,7 +109,7 @@ def _is_index(path: Path) -> bool:
 def _choose(path: Path, chosen: str | None) -> tuple[Contents, FoundSeries]:
     folder = path if path.is_dir() else path.parent
     is_file = path.is_file() and not _is_index(path)
-    contents = contents_of(folder, everything=_is_index(path) or (chosen is not None and not is_file))
+    contents = contents_of(folder, deep=False if is_file else True if chosen is not None else None)
     if is_file:
         for series in contents.series:
             if any(image.file == path for image in series.images):
@@ -166,17 +166,17 @@ def _volume(source: Path, contents: Contents, series: FoundSeries, frame: int | 
     images = without_copies(series.images)
     remarks = _passed_over(contents, series) if source.is_dir() or _is_index(source) else []
     _check(what, images)
-    if not any(slice_.has_place for image in images for slice_ in slices_of(image)):
+    slices = [slice_ for image in images for slice_ in slices_of(image)]
+    if not any(slice_.has_place for slice_ in slices):
         return _pictures(what, source, series.name, images)
     contents.check(series)
     if not all(_may_be_grey(image) for image in images):
         raise InputError(f"{what} has colour pixels; give a series of grey-scale images.")
-    slices_only = [image for image in images if not is_localizer(image)]
-    if slices_only and len(slices_only) < len(images):
-        left = len(images) - len(slices_only)
+    planned = [image for image in images if not is_localizer(image)]
+    if planned and len(planned) < len(images):
+        left = len(images) - len(planned)
         remarks.append(f"{_images(left)} of {series.name}, made to plan it, {'is' if left == 1 else 'are'} left out.")
-        images = slices_only
-    slices = [slice_ for image in images for slice_ in slices_of(image)]
+        slices = [slice_ for slice_ in slices if slice_.image in planned]
     _check_stack(what, slices)
     volumes = frames_of(what, slices)
     number = _frame(what, volumes, frame)

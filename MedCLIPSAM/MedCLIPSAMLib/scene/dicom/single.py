@@ -19,7 +19,7 @@ from pydicom.uid import (
 )
 
 from .compat import write
-from .headers import number_of
+from .headers import copy_elements, number_of
 from .images import PLAIN, Image, streams_of
 from .slices import Slice
 
@@ -86,9 +86,7 @@ def _dataset(slice_: Slice, pixels: bytes) -> Dataset:
     made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = kind
     made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     for header, names in ((image.header, PIXELS), (slice_.header, _MEANING)):
-        for name in names:
-            if name in header:
-                made.add(header[name])
+        copy_elements(header, names, made)
     made.add(DataElement(_PIXEL_DATA, "OB" if image.syntax not in PLAIN else "OW", pixels))
     made[_PIXEL_DATA].is_undefined_length = image.syntax not in PLAIN
     return made

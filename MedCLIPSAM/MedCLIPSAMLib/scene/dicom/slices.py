@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from pydicom import Dataset
 
-from .headers import number_of, numbers_of, value_of
+from .headers import copy_elements, number_of, numbers_of, value_of
 from .images import Image
 
+FAR = 1e6  # mm, beyond any patient
 # Functional groups of a frame (DICOM PS3.3 C.7.6.16) that say where it is, and what it shows beside others.
 _GROUPS = (
     "FrameContentSequence",
@@ -55,7 +56,7 @@ class Slice:
 
     image: Image
     frame: int | None
-    header: Dataset
+    header: Dataset = field(repr=False)  # has the patient's name
     position: np.ndarray
     orientation: np.ndarray
     spacing: np.ndarray
@@ -74,7 +75,8 @@ class Slice:
         """Whether it has a position and two directions that span a plane."""
         normal = np.cross(self.orientation[:3], self.orientation[3:])
         # A direction of zeros, as some derived images have, is none either.
-        return bool(np.isfinite(self.position).all() and np.linalg.norm(normal) > 0.5)
+        are_numbers = (np.abs(self.position) < FAR).all() and (np.abs(self.orientation) < 2).all()
+        return bool(are_numbers and np.linalg.norm(normal) > 0.5)
 
     @property
     def number(self) -> tuple[float, int]:
@@ -103,9 +105,7 @@ def slices_of(image: Image) -> list[Slice]:
 
 def _of_file(header: Dataset) -> Dataset:
     chosen = Dataset()
-    for name in _FILE:
-        if name in header:
-            chosen.add(header[name])
+    copy_elements(header, _FILE, chosen)
     return chosen
 
 
@@ -113,9 +113,7 @@ def _flat(groups: Dataset) -> Dataset:
     """What the items of functional groups hold, side by side."""
     flat = Dataset()
     for group in _items(groups):
-        for element in group:
-            if element.VR != "SQ":
-                flat.add(element)
+        copy_elements(group, group.keys(), flat)
         flat.update(_flat(group))
     return flat
 
