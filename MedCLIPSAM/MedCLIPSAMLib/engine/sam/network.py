@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from ..errors import DeviceError, InputError
 from ..machine.device import free_unused, within_memory
 from .base import ImageEmbeddings, MaskBatch, PromptableSegmenter, check_prompts
+from .decoding import MaskDecoding
 
 _PROMPTS_AT_ONCE = 16
 # Pictures at once gain nothing on a CPU, where one already keeps all cores busy and more outgrow the caches.
@@ -58,7 +59,8 @@ class SamNetwork:
         self._network: Any = network.requires_grad_(False).eval().to(device)
         self._prepare = prepare
         with torch.inference_mode():
-            self._positions: Tensor = self._network.prompt_encoder.get_dense_pe()
+            positions = self._network.prompt_encoder.get_dense_pe()
+            self._decoding = MaskDecoding(self._network.mask_decoder, positions)
 
     @torch.inference_mode()
     def embed(self, rgb: np.ndarray) -> ImageEmbeddings:
@@ -95,13 +97,7 @@ class SamNetwork:
             if boxes is not None:
                 corners = self._to_input(boxes[part].reshape(-1, 2, 2), shape).flatten(1)
             sparse, dense = self._network.prompt_encoder(points=clicks, boxes=corners, masks=None)
-            logits, scores = self._network.mask_decoder(
-                image_embeddings=features,
-                image_pe=self._positions,
-                sparse_prompt_embeddings=sparse,
-                dense_prompt_embeddings=dense,
-                multimask_output=multimask,
-            )
+            logits, scores = self._decoding(features, sparse, dense, multimask)
             return self._to_picture(logits, shape).sigmoid_(), scores
 
         masks, scores = self._in_parts(run, count, _PROMPTS_AT_ONCE)
