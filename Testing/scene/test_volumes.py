@@ -365,6 +365,11 @@ def test_colours_in_files_are_seen_by_their_luminance(name: str, tmp_path: Path)
     np.testing.assert_array_equal(volume_from_node(node).array, GREY)
     np.testing.assert_allclose(node.GetSpacing(), (2, 3, 4))
     assert LUMINANCE in remarks(node)
+    grey = grids.voxels().astype(np.uint8)
+    sitk.WriteImage(sitk.GetImageFromArray(np.stack([grey] * 3, axis=-1), isVector=True), str(tmp_path / name))
+    node = read_volume(tmp_path / name)
+    np.testing.assert_array_equal(volume_from_node(node).array, grey)
+    assert LUMINANCE not in remarks(node)
 
 
 ASYMMETRIC = (np.add.outer(np.arange(24), np.arange(30) * 4) + 20).astype(np.uint8)

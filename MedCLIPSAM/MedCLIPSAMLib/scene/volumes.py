@@ -22,7 +22,7 @@ from .files.frames import frame_remark, frames_in, write_frame
 from .geometry import ijk_to_engine, ijk_to_ras
 from .host import quiet
 from .names import check_name
-from .pictures import CHANNELS, LUMINANCE, Picture, are_colours, luminance, read_picture
+from .pictures import CHANNELS, LUMINANCE, Picture, are_colours, is_grey, luminance, read_picture
 from .pictures import SUFFIXES as PICTURES
 from .remarks import add_remark, keep_choice
 from .voxels import add_to_scene, read_files, set_voxels
@@ -170,10 +170,10 @@ def _read_image(path: Path, name: str, frame: int | None) -> Any:
     if count == 1 and frame in (None, 1):
         is_colour = reader.GetNumberOfComponents() > 1
         node = read_files(path, (path,), "vtkMRMLVectorVolumeNode" if is_colour else "vtkMRMLScalarVolumeNode")
-        if is_colour:
-            node = _in_grey(node)
+        has_colours = is_colour and not is_grey(slicer.util.arrayFromVolume(node))
+        node = _in_grey(node) if is_colour else node
         add_to_scene(node, name, path)
-        if is_colour:
+        if has_colours:
             add_remark(node, LUMINANCE)
     else:
         number = 1 if frame is None else frame
