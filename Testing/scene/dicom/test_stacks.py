@@ -133,7 +133,7 @@ def test_two_slices_that_nearly_meet_do_not_make_a_thousand(tmp_path: Path):
 
 
 @pytest.mark.row("dicom-shifted")
-@pytest.mark.parametrize("far", [500, 1e5, 1e8])
+@pytest.mark.parametrize("far", [500, 1e5, 1e7])
 def test_gaps_larger_than_what_is_there(far: float, tmp_path: Path):
     write_series(tmp_path, grids.voxels(), AXIAL, depths=[*range(8), far])
     with pytest.raises(InputError, match=r"has gaps of up to \d+\.00 mm between its slices|has no slice positions"):

@@ -40,7 +40,7 @@ class FoundSeries:
     @property
     def name(self) -> str:
         """Number and description, as 3D Slicer names a volume of it."""
-        return f"{self.number}: {self.description}" if self.number else self.description
+        return printable(f"{self.number}: {self.description}" if self.number else self.description)
 
     @property
     def count(self) -> int:

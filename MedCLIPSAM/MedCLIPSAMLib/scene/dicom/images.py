@@ -84,7 +84,11 @@ class Image:
     def bytes_each(self) -> float:
         """Bytes of a pixel where they are not compressed; NaN where it does not say."""
         samples = number_of(self.header, "SamplesPerPixel", 1)
-        if self.syntax in PLAIN and value_of(self.header, "PhotometricInterpretation") == "YBR_FULL_422":
+        if (
+            samples == 3
+            and self.syntax in PLAIN
+            and value_of(self.header, "PhotometricInterpretation") == "YBR_FULL_422"
+        ):
             samples = 2  # two pixels share their colour
         return samples * number_of(self.header, "BitsAllocated") / 8
 

@@ -19,7 +19,7 @@ from .images import READ_BY_GDCM, Image, is_whole
 from .places import Grid, grid_of
 from .slices import Slice, slices_of
 
-_COLOURS, _PALETTE = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"), "PALETTE COLOR"
+_COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _STACKED = ("CT", "MR", "PT")  # modalities whose images are slices
 _SHOWN = 12  # series, or files, that a message lists
 
@@ -99,7 +99,9 @@ def find_series(path: Path, chosen: str | None = None, frame: int | None = None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's, of what is raised here where it matters
         contents, series = _choose(path, chosen)
-        return _volume(path, contents, series, frame)
+        taken = chosen is None and (path.is_dir() or _is_index(path))  # by itself
+        remarks = _passed_over(contents, series) if taken else []
+        return _volume(path, series, contents, frame, remarks)
 
 
 def _is_index(path: Path) -> bool:
@@ -161,10 +163,11 @@ def _accounts(found: Sequence[FoundSeries]) -> str:
     return "; ".join([*shown, *([f"{more} more"] if more else [])])
 
 
-def _volume(source: Path, contents: Contents, series: FoundSeries, frame: int | None) -> Series | Pictures:
+def _volume(
+    source: Path, series: FoundSeries, contents: Contents, frame: int | None, remarks: list[str]
+) -> Series | Pictures:
     what = f"The series {series.name} in {source}"
     images = without_copies(series.images)
-    remarks = _passed_over(contents, series) if source.is_dir() or _is_index(source) else []
     _check(what, images)
     slices = [slice_ for image in images for slice_ in slices_of(image)]
     if not any(slice_.has_place for slice_ in slices):
@@ -226,7 +229,8 @@ def _is_grey(image: Image) -> bool:
 
 def _may_be_grey(image: Image) -> bool:
     kind, samples = value_of(image.header, "PhotometricInterpretation"), number_of(image.header, "SamplesPerPixel", 1)
-    return _is_grey(image) or (samples == 3 and kind in _COLOURS) or (samples == 1 and kind == _PALETTE)
+    is_palette = samples == 1 and kind == "PALETTE COLOR" and "RedPaletteColorLookupTableDescriptor" in image.header
+    return _is_grey(image) or is_palette or (samples == 3 and kind in _COLOURS)
 
 
 def _pictures(what: str, source: Path, name: str, images: Sequence[Image]) -> Pictures:
