@@ -12,7 +12,7 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import MediaStorageDirectoryStorage, SecondaryCaptureImageStorage, XRayRadiationDoseSRStorage
 
 from MedCLIPSAMLib.engine.errors import InputError
-from MedCLIPSAMLib.scene.dicom.series import list_series
+from MedCLIPSAMLib.scene.dicom.choosing import list_series
 from MedCLIPSAMLib.scene.remarks import remarks
 from MedCLIPSAMLib.scene.volumes import read_volume
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,22 @@ def test_what_is_behind_takes_a_sheared_grid(tmp_path: Path):
     with pytest.raises(InputError, match=refusal):
         check_slices(tmp_path / "out.nii.gz", node)
     check_slices(tmp_path / "out.seg.nrrd", node)
+
+
+@pytest.mark.row("dicom-tilted")
+def test_a_sheared_grid_comes_back_from_a_scene(tmp_path: Path):
+    """As `.mrb` keeps it: volume and segmentation, both in NRRD."""
+    write_series(tmp_path / "tilted", grids.voxels(), tilted("oblique"))
+    node = read_volume(tmp_path / "tilted")
+    segmentation = create_segmentation(node)
+    write_segment(segmentation, node, grids.blob(), "liver")
+    save(segmentation, node, tmp_path / "out.mrb")
+    with zipfile.ZipFile(tmp_path / "out.mrb") as archive:
+        (volume,) = (name for name in archive.namelist() if name.endswith(".nrrd") and "segmentation" not in name)
+        archive.extract(volume, tmp_path)
+    again = volume_from_node(read_volume(tmp_path / volume))
+    np.testing.assert_array_equal(again.array, grids.voxels())
+    np.testing.assert_allclose(again.ijk_to_ras, tilted("oblique"), atol=1e-4)
 
 
 @pytest.mark.row("dicom-tilted")

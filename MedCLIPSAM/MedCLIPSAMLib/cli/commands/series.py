@@ -22,7 +22,7 @@ def series(
     json: options.JsonOption = False,
 ) -> None:
     """List the DICOM series in a folder: by number for --series, and which of them may be a volume."""
-    from ...scene.dicom.series import list_series
+    from ...scene.dicom.choosing import list_series
 
     found = list_series(folder)
     if json:

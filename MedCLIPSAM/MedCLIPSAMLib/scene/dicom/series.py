@@ -12,7 +12,8 @@ from pydicom.uid import UID, SecondaryCaptureImageStorage
 
 from ...engine.errors import InputError
 from ..files.frames import frame_remark
-from .folder import INDEX, Contents, FoundSeries, contents_of, is_localizer, without_copies
+from .choosing import Choice, choose, count_of
+from .folder import is_localizer, without_copies
 from .frames import Frame, frames_of
 from .headers import number_of, printable, value_of, words_of
 from .images import READ_BY_GDCM, Image, is_whole
@@ -21,7 +22,6 @@ from .slices import Slice, slices_of
 
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _STACKED = ("CT", "MR", "PT")  # modalities whose images are slices
-_SHOWN = 12  # series, or files, that a message lists
 
 
 @dataclass(frozen=True)
@@ -62,23 +62,6 @@ class Pictures:
     name: str
 
 
-def list_series(folder: Path) -> tuple[FoundSeries, ...]:
-    """The series of a folder, or of the disc whose index a file is, in the order of their numbers.
-
-    Raises:
-        InputError: no such folder, or no DICOM files in it.
-    """
-    where = folder.parent if _is_index(folder) else folder
-    if not where.is_dir():
-        raise InputError(f"{folder} is no folder; give one with DICOM files.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's
-        found = contents_of(where, deep=True).series
-    if not found:
-        raise InputError(f"{folder} holds no DICOM files; give the folder with the image files.")
-    return found
-
-
 def find_series(path: Path, chosen: str | None = None, frame: int | None = None) -> Series | Pictures:
     """One volume of the folder `path`, or of the series that the DICOM file `path` belongs to.
 
@@ -98,87 +81,25 @@ def find_series(path: Path, chosen: str | None = None, frame: int | None = None)
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's, of what is raised here where it matters
-        contents, series = _choose(path, chosen)
-        taken = chosen is None and (path.is_dir() or _is_index(path))  # by itself
-        remarks = _passed_over(contents, series) if taken else []
-        return _volume(path, series, contents, frame, remarks)
+        choice = choose(path, chosen)
+        return _volume(path, choice, frame)
 
 
-def _is_index(path: Path) -> bool:
-    return path.name.upper() == INDEX and path.is_file()
-
-
-def _choose(path: Path, chosen: str | None) -> tuple[Contents, FoundSeries]:
-    folder = path if path.is_dir() else path.parent
-    is_file = path.is_file() and not _is_index(path)
-    contents = contents_of(folder, deep=False if is_file else True if chosen is not None else None)
-    if is_file:
-        for series in contents.series:
-            if any(image.file == path for image in series.images):
-                return contents, series
-        damaged = next((state for file, state in contents.damaged if file == path), None)
-        if damaged:
-            raise InputError(f"{path} is a damaged DICOM file; copy it again.")
-        raise InputError(f"{path} is no DICOM image; give a file of an image series.")
-    if chosen is not None:
-        return contents, _named(folder, contents.series, chosen)
-    images = [series for series in contents.series if series.images]
-    volumes = [series for series in images if not series.why_no_volume]
-    if not images:
-        if contents.damaged and not all(state == "empty" for _, state in contents.damaged):
-            raise InputError(
-                f"{contents.damaged[0][0]} is a damaged DICOM file; copy it again, or take it out of the folder."
-            )
-        raise InputError(f"{folder} holds no DICOM images; give the folder with the image files.")
-    if len(volumes) == 1 or len(images) == 1:
-        return contents, (volumes or images)[0]
-    raise InputError(
-        f"{folder} holds {len(volumes) or len(images)} series{'' if volumes else ', none of them a volume'}: "
-        f"{_accounts(volumes or images)}; choose one by --series, or give a file of it."
-    )
-
-
-def _named(folder: Path, found: Sequence[FoundSeries], chosen: str) -> FoundSeries:
-    """The series with images that has a number, else the one whose description has a text in it."""
-    images = [series for series in found if series.images]
-    wanted = chosen.strip().casefold()
-    fitting = [series for series in images if series.number == wanted]
-    fitting = fitting or [series for series in images if wanted in series.description.casefold()]
-    volumes = [series for series in fitting if not series.why_no_volume]
-    if len(fitting) == 1 or len(volumes) == 1:
-        return (volumes or fitting)[0]
-    if fitting:
-        raise InputError(
-            f"{folder} holds {len(fitting)} series of {chosen!r}: {_accounts(fitting)}; give a file of one."
-        )
-    raise InputError(f"{folder} has no series {chosen!r}; it holds {_accounts(images) or 'no images'}.")
-
-
-def _accounts(found: Sequence[FoundSeries]) -> str:
-    shown = [
-        f"{series.name} ({_images(series.count)}{f' in {series.place}' if series.place else ''})"
-        for series in found[:_SHOWN]
-    ]
-    more = len(found) - len(shown)
-    return "; ".join([*shown, *([f"{more} more"] if more else [])])
-
-
-def _volume(
-    source: Path, series: FoundSeries, contents: Contents, frame: int | None, remarks: list[str]
-) -> Series | Pictures:
+def _volume(source: Path, choice: Choice, frame: int | None) -> Series | Pictures:
+    series, remarks = choice.series, list(choice.remarks)
     what = f"The series {series.name} in {source}"
     images = without_copies(series.images)
     _check(what, images)
     slices = [slice_ for image in images for slice_ in slices_of(image)]
     if not any(slice_.has_place for slice_ in slices):
         return _pictures(what, source, series.name, images)
-    contents.check(series)
+    choice.contents.check(series)
     if not all(_may_be_grey(image) for image in images):
         raise InputError(f"{what} has colour pixels; give a series of grey-scale images.")
     planned = [image for image in images if not is_localizer(image)]
     if planned and len(planned) < len(images):
         left = len(images) - len(planned)
-        remarks.append(f"{_images(left)} of {series.name}, made to plan it, {'is' if left == 1 else 'are'} left out.")
+        remarks.append(f"{count_of(left)} of {series.name}, made to plan it, {'is' if left == 1 else 'are'} left out.")
         slices = [slice_ for slice_ in slices if slice_.image in planned]
     _check_stack(what, slices)
     volumes = frames_of(what, slices)
@@ -196,18 +117,6 @@ def _volume(
         None if len(volumes) == 1 else (number, len(volumes), volume.what),
         tuple(remarks),
     )
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
-
-
-def _passed_over(contents: Contents, series: FoundSeries) -> list[str]:
-    others = [other for other in contents.series if other is not series and other.images]
-    if not others:
-        return []
-    reasons = ", ".join(f"{other.name} ({other.why_no_volume or 'not chosen'})" for other in others[:_SHOWN])
-    return [f"Of {len(others) + 1} series {series.name} is read, not {reasons}."]
 
 
 def _check(what: str, images: Sequence[Image]) -> None:
