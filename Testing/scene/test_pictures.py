@@ -195,6 +195,9 @@ def test_labels_are_the_numbers_of_a_palette(tmp_path: Path):
     np.testing.assert_array_equal(read_numbers(tmp_path / "a.png"), SEEN // 64)
     Image.fromarray(SEEN // 64).save(tmp_path / "b.png")
     np.testing.assert_array_equal(read_numbers(tmp_path / "b.png"), SEEN // 64)
+    Image.fromarray(SEEN // 64).save(tmp_path / "d.jpg")
+    with pytest.raises(InputError, match=r"d\.jpg is a JPEG, which does not keep numbers as they are; give .* PNG"):
+        read_numbers(tmp_path / "d.jpg")
     Image.fromarray(COLOURS).save(tmp_path / "c.png")
     with pytest.raises(InputError, match=r"c\.png has colours; give a picture whose grey values, or palette"):
         read_numbers(tmp_path / "c.png")

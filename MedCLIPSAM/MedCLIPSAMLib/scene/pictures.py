@@ -76,9 +76,11 @@ def read_numbers(path: Path) -> np.ndarray:
     """The numbers of a picture of labels, (H, W): those of a palette, not its colours.
 
     Raises:
-        InputError: no picture, a damaged one, or one in colours.
+        InputError: no picture, a damaged one, one in colours, or a JPEG.
     """
     with _opened(path) as image:
+        if image.format in ("JPEG", "MPO"):
+            raise InputError(f"{path} is a JPEG, which does not keep numbers as they are; give the labels as PNG.")
         upright = ImageOps.exif_transpose(image)
         if upright.mode in ("P", "PA"):
             return np.array(upright.getchannel(0))
