@@ -51,9 +51,9 @@ bench-quick: $(INSTALLED)
 docs: $(INSTALLED)
 	$(BIN)/python tools/command_line_reference.py
 
-# Of the panel at work, for the README and the tutorial.
+# Of the panel at work, for the README and the tutorial; CT: a CT of the abdomen, else a head that a package carries.
 screenshots: $(INSTALLED)
-	PYTHONPATH=. $(BIN)/python tools/screenshots.py
+	PYTHONPATH=. $(BIN)/python tools/screenshots.py $(if $(CT),--ct "$(CT)")
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -5,7 +5,6 @@ Annotations are not postponed here (no `from __future__ import annotations`): pa
 
 # ruff: noqa: PT009, PT027 - the self-test is a unittest, because 3D Slicer has no pytest
 
-import logging
 import weakref
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -27,7 +26,8 @@ from slicer.util import VTKObservationMixin
 
 # Only what runs before the Python packages are installed; all else is imported where it is used.
 from MedCLIPSAMLib.engine.errors import Cancelled
-from MedCLIPSAMLib.scene.packages import install_packages, missing_packages, outdated_packages, unavailable_packages
+from MedCLIPSAMLib.panel.setup.packages import PackagesPart
+from MedCLIPSAMLib.scene.packages import install_packages, missing_packages, outdated_packages
 from MedCLIPSAMLib.scene.parameter_sets import wrapped
 from MedCLIPSAMLib.scene.samples import register_samples
 
@@ -109,15 +109,13 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
         selector.connect("currentNodeChanged(vtkMRMLNode*)", self.onParameterSetChanged)
         self.logic = MedCLIPSAMLogic()
-        self.ui.installButton.connect("clicked()", self.onInstall)
-        self.ui.restartSlicerButton.connect("clicked()", self.onRestart)
-        self.ui.restartSlicerButton.visible = False
+        self.packages = PackagesPart(self.ui, self.logic, self.makePanel)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
         self.addObserver(scene, scene.StartSaveEvent, self.onSceneStartSave)
-        self.showPackages()
+        self.packages.show()
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
@@ -203,76 +201,17 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.panel is not None:
             self.panel.show(self._parameters)
 
-    def showPackages(self) -> None:
-        """Say which Python packages are too old or missing; make the panel when none is."""
-        missing, outdated = self.logic.missingPackages(), self.logic.outdatedPackages()
-        unavailable = self.logic.unavailablePackages()
-        ready = not missing and not outdated
-        if unavailable:
-            text = _(
-                "This module cannot run here: {names} is not made for Intel Macs, for which this 3D Slicer is built; "
-                "use the module on Windows or Linux."
-            ).format(names=", ".join(unavailable))
-        elif outdated:
-            text = _(
-                "Python packages are too old: {names}. Update them by slicer.util.pip_install in the Python "
-                "console, unless another extension needs them so, and restart 3D Slicer."
-            ).format(names=", ".join(outdated))
-        elif missing:
-            text = _(
-                "Python packages have to be installed once: {names}. Those that come with 3D Slicer are not changed."
-            ).format(names=", ".join(missing))
-        else:
-            text = _("Python packages: ready")
-        self.ui.packagesLabel.text = text
-        self.ui.installButton.visible = not ready
-        self.ui.installButton.enabled = not outdated and not unavailable
-        if ready and self.panel is None:
-            try:
-                from MedCLIPSAMLib.panel.panel import Panel
-            except ImportError as error:  # such as a library of another version that is in use
-                logging.exception("A Python package cannot be imported")
-                self.offerRestart(str(error))
-                ready = False
-            else:
-                self.panel = Panel(self.ui)
-                self.panel.show(self._parameters)
-        self._enableParts(ready)
+    def makePanel(self) -> None:
+        """Make what needs the Python packages, once they are there.
 
-    def _enableParts(self, ready: bool) -> None:
-        self.ui.setupCollapsibleButton.collapsed = ready
-        sections = (self.ui.inputsCollapsibleButton, self.ui.promptsCollapsibleButton)
-        for part in (*sections, self.ui.previewCollapsibleButton, self.ui.resultCollapsibleButton):
-            part.enabled = ready
+        Raises:
+            ImportError: one of them cannot be imported.
+        """
+        if self.panel is None:
+            from MedCLIPSAMLib.panel.panel import Panel
 
-    def onInstall(self) -> None:
-        """Install the missing packages."""
-        self.ui.statusLabel.text = _("Installing Python packages; this can take some minutes...")
-        slicer.app.processEvents()
-        try:
-            replaced = self.logic.installPackages()
-        except Exception:  # pip's and the PyTorch extension's own, of many kinds
-            logging.exception("Installing Python packages failed")
-            self.ui.statusLabel.text = _("The Python packages could not be installed; see the error log.")
-            return
-        self.ui.statusLabel.text = _("The Python packages are installed.")
-        if replaced:
-            self.offerRestart(", ".join(replaced))
-        else:
-            self.showPackages()  # says so if some are still missing
-
-    def offerRestart(self, inUse: str) -> None:
-        """Show the button that restarts 3D Slicer, and why: what is in use in another version than is installed now."""
-        self.ui.packagesLabel.text = _(
-            "Python packages are installed, but 3D Slicer has to be restarted before they can be used: {names}"
-        ).format(names=inUse)
-        self.ui.installButton.visible = False
-        self.ui.restartSlicerButton.visible = True
-
-    def onRestart(self) -> None:
-        """Restart 3D Slicer, which by itself does not ask whether to save."""
-        if slicer.util.confirmOkCancelDisplay(_("3D Slicer is restarted now. What is not saved is lost.")):
-            slicer.util.restart()
+            self.panel = Panel(self.ui)
+            self.panel.show(self._parameters)
 
 
 class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
@@ -300,12 +239,6 @@ class MedCLIPSAMLogic(ScriptedLoadableModuleLogic):
         from MedCLIPSAMLib.engine.files.resources import resource
 
         return outdated_packages(resource("requirements.txt"))
-
-    def unavailablePackages(self) -> list[str]:
-        """Python packages that are lacking and that nobody builds for this computer."""
-        from MedCLIPSAMLib.engine.files.resources import resource
-
-        return unavailable_packages(resource("requirements.txt"))
 
     def installPackages(self) -> list[str]:
         """Install the missing packages, without touching those that 3D Slicer ships.

@@ -1,12 +1,15 @@
 """Pictures of the panel at work, beside the slice views that 3D Slicer's own displayable managers draw.
 
-`make screenshots` runs it: the built-in models on the MNI152 T1 template that comes with nilearn, in the window of the
-panel's tests. What is outside of the panel and the views (3D Slicer's menus, tool bars, view controllers) is not there.
+`make screenshots CT=FILE` takes them of a CT of the abdomen, without one of the MNI152 T1 template that comes with
+nilearn, with the built-in models in the window of the panel's tests. What is outside of the panel and the views
+(3D Slicer's menus, tool bars, view controllers) is not there.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -22,7 +25,23 @@ _PANEL = 400  # pixels: as narrow as 3D Slicer's module panel gets in common use
 _VIEW = 460
 _GAP = 6
 _DATA = "/home/researcher/.local/share"  # in place of the user's own: the panel shows where models are kept
-_SLICE = 40  # of 95, through the brain stem and the temporal lobes
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the pictures show.
+
+    Attributes:
+        prompts: of the rows of the table; the last is of what is not there.
+        slice: part of the way from the first slice to the last.
+        wording, contrast: more about the first prompt.
+    """
+
+    volume: Callable[[], Any]
+    prompts: tuple[str, ...]
+    slice: float
+    wording: str
+    contrast: str
 
 
 class Screen:
@@ -32,7 +51,7 @@ class Screen:
         folder: for the pictures.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, case: Case) -> None:
         import slicer
 
         self._folder = folder
@@ -52,7 +71,7 @@ class Screen:
         for name, orientation in (("Red", "Axial"), ("Green", "Coronal")):
             self._views[name].get_view_node().SetOrientation(orientation)
             self._views[name].set_mapped_in_layout(True)
-        self.desk = Desk(self._app, _head())
+        self.desk = Desk(self._app, case.volume())
         for name in ("Red", "Green"):
             self._views[name].set_background_volume_id(self.desk.volume.GetID())
 
@@ -119,37 +138,47 @@ class Screen:
         return picture(view)
 
 
-def _head() -> Any:
-    """The template as a volume node."""
+def _ct(path: Path) -> Case:
+    from MedCLIPSAMLib.scene.volumes import read_volume
+
+    prompts = ("liver", "spleen", "kidneys", "aorta", "stomach", "brain")
+    return Case(lambda: read_volume(path), prompts, 0.55, "hepatic parenchyma", "spleen")
+
+
+def _head() -> Case:
     from nilearn.datasets import load_mni152_template
 
     from MedCLIPSAMLib.scene.volumes import read_volume
 
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "MNI152 T1.nii.gz"
-        load_mni152_template(resolution=2).to_filename(path)
-        return read_volume(path)
+    def template() -> Any:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "MNI152 T1.nii.gz"
+            load_mni152_template(resolution=2).to_filename(path)
+            return read_volume(path)
+
+    return Case(template, ("brain", "liver"), 0.43, "a T1 MRI of the brain", "skull")
 
 
-def _states(screen: Screen) -> None:
+def _states(screen: Screen, case: Case) -> None:
     import slicer
 
     desk = screen.desk
     ui, panel = desk.ui, desk.panel
     logic = desk.widget.logic
     logic.missingPackages = lambda: ["torch>=2.4", "open_clip_torch>=2.29"]
-    desk.widget.showPackages()
+    desk.widget.packages.show()
     screen.shoot("setup")
     del logic.missingPackages
-    desk.widget.showPackages()
+    desk.widget.packages.show()
 
-    desk.type(0, "brain")
-    desk.type(1, "liver")
+    for number, prompt in enumerate(case.prompts):
+        desk.type(number, prompt)
     ui.promptTable.setCurrentCell(0, TEXT)
-    desk.look_at(_SLICE)
+    slices = len(panel.asking().closed_stack())
+    desk.look_at(round(case.slice * (slices - 1)))
     ui.detailsCollapsibleButton.collapsed = False
-    ui.wordingsEdit.setPlainText("a T1 MRI of the brain")
-    ui.contrastEdit.setPlainText("skull")
+    ui.wordingsEdit.setPlainText(case.wording)
+    ui.contrastEdit.setPlainText(case.contrast)
     screen.shoot("prompts")
     ui.wordingsEdit.setPlainText("")
     ui.contrastEdit.setPlainText("")
@@ -162,13 +191,13 @@ def _states(screen: Screen) -> None:
     desk.wait(lambda: desk.evidence is not seen and not panel.preview.busy)
     screen.shoot("box")
     ui.hideButton.click()
-    ui.promptTable.setCurrentCell(1, TEXT)
+    ui.promptTable.setCurrentCell(len(case.prompts) - 1, TEXT)
     desk.preview()
     screen.shoot("not-here")
     ui.hideButton.click()
 
     ui.segmentButton.click()
-    desk.wait(lambda: len(panel.run._drawn) >= 40)
+    desk.wait(lambda: len(panel.run._drawn) >= slices // 3, 600)
     screen.shoot("run")
     ui.cancelButton.click()
     screen.shoot("cancelled")
@@ -185,11 +214,13 @@ def main(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the pictures.")] = Path(
         "Resources/Screenshots"
     ),
+    ct: Annotated[Path | None, typer.Option("--ct", metavar="FILE", help="CT of an abdomen to show.")] = None,
 ) -> None:
     """Take all pictures anew."""
     out.mkdir(parents=True, exist_ok=True)
     os.environ["XDG_DATA_HOME"] = _DATA
-    _states(Screen(out))
+    case = _head() if ct is None else _ct(ct)
+    _states(Screen(out, case), case)
 
 
 if __name__ == "__main__":

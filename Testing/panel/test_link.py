@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from MedCLIPSAMLib.engine.prompt.prompt import Prompt
@@ -97,3 +99,34 @@ def test_a_process_that_is_killed_is_told_and_the_next_request_starts_another(ap
     link.ask(Open.of(ct(), "quickstart", "lite-medsam", "cpu", Settings()), heard.append)
     wait(app, lambda: heard)
     assert isinstance(heard[0], Opened)
+
+
+LAUNCHER = """#!{python}
+import subprocess, sys
+sys.exit(subprocess.call([{python!r}, *sys.argv[1:]]) and 1)
+"""
+
+
+@pytest.mark.row("engine-launcher")
+@pytest.mark.skipif(sys.platform == "win32", reason="the launcher is a script with its interpreter in it")
+def test_inside_slicer_the_engine_runs_below_a_launcher(app, link, monkeypatch, tmp_path):
+    launcher = tmp_path / "PythonSlicer"
+    launcher.write_text(LAUNCHER.format(python=sys.executable))
+    launcher.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    heard: list[Any] = []
+    link.ask(Open.of(ct(), "quickstart", "lite-medsam", "cpu", Settings()), heard.append)
+    wait(app, lambda: heard)
+    assert isinstance(heard[0], Opened)
+    started = psutil.Process(link._process._process.pid)
+    assert started.cmdline()[1] == str(launcher)
+    (engine,) = started.children()
+    os.kill(engine.pid, signal.SIGKILL)
+    wait(app, lambda: link.ends)
+    assert "memory ran out" in link.ends[0]
+    link.ask(Open.of(ct(), "quickstart", "lite-medsam", "cpu", Settings()), heard.append)
+    started = psutil.Process(link._process._process.pid)
+    wait(app, lambda: len(heard) > 1 and started.children())
+    (engine,) = started.children()
+    link.stop()
+    assert not engine.is_running() or engine.status() == psutil.STATUS_ZOMBIE

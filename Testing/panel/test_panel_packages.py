@@ -17,7 +17,7 @@ from .desk import MODULE
 @pytest.fixture
 def lacking() -> SimpleNamespace:
     """What the module finds of packages."""
-    return SimpleNamespace(missing=["timm>=1.0.17"], outdated=[], unavailable=[])
+    return SimpleNamespace(missing=["timm>=1.0.17"], outdated=[])
 
 
 @pytest.fixture
@@ -27,7 +27,6 @@ def open_module(app: Any, lacking: SimpleNamespace, monkeypatch: pytest.MonkeyPa
         logic = sys.modules["MedCLIPSAM"].MedCLIPSAMLogic
         monkeypatch.setattr(logic, "missingPackages", lambda self: lacking.missing)
         monkeypatch.setattr(logic, "outdatedPackages", lambda self: lacking.outdated)
-        monkeypatch.setattr(logic, "unavailablePackages", lambda self: lacking.unavailable)
         monkeypatch.setattr(logic, "installPackages", lambda self: install() if install else pytest.fail("installed"))
         return application.select_module("MedCLIPSAM")
 
@@ -116,13 +115,3 @@ def test_packages_that_are_too_old_are_not_replaced(open_module, lacking):
     widget = open_module()
     assert "too old: timm 0.9.16 (timm>=1.0.17 is needed)." in widget.ui.packagesLabel.text
     assert not widget.ui.installButton.enabled
-
-
-@pytest.mark.row("slicer-intel-mac")
-def test_what_is_not_made_for_this_computer_is_told_before_anything_is_installed(open_module, lacking):
-    lacking.unavailable = ["torch>=2.4", "torchvision>=0.19"]
-    widget = open_module()
-    assert "torch>=2.4, torchvision>=0.19 is not made for Intel Macs" in widget.ui.packagesLabel.text
-    assert not widget.ui.installButton.enabled
-    assert not widget.ui.inputsCollapsibleButton.enabled
-    assert widget.panel is None

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from MedCLIPSAMLib.scene.geometry import ijk_to_ras
+
 from ..samples import abdomen_slice
 
 
@@ -69,7 +71,7 @@ def test_a_picture_in_colour_is_segmented_by_its_luminance_and_says_so(desk):
     desk.ui.volumeSelector.setCurrentNode(node)
     assert desk.parameters.volume is node
     said = "photo is in colour: its luminance is segmented."
-    assert desk.ui.statusLabel.text == said
+    assert desk.ui.statusLabel.text.startswith(said)
     desk.type(0, "liver")
     desk.segment()
     assert desk.ui.statusLabel.text == f"Done. {said}"
@@ -96,7 +98,7 @@ def test_a_bent_volume_is_segmented_as_it_is_stored(desk, tmp_path, monkeypatch)
     desk.ui.positiveButton.click()
     marks = next(node for node in desk.nodes("vtkMRMLMarkupsFiducialNode") if "Positive" in node.GetName())
     row, column = np.argwhere(seen.mask)[len(np.argwhere(seen.mask)) // 2]
-    own, world = np.diag([-3.0, -3, 3, 1]) @ [column, row, 2, 1], [0.0, 0.0, 0.0]
+    own, world = ijk_to_ras(desk.volume) @ [column, row, 2, 1], [0.0, 0.0, 0.0]
     desk.volume.TransformPointToWorld(own[:3], world)
     assert abs(world[1] - own[1]) > 1
     marks.AddControlPointWorld(vtk.vtkVector3d(world))
@@ -115,6 +117,7 @@ def test_a_bent_volume_is_segmented_as_it_is_stored(desk, tmp_path, monkeypatch)
     # A region in the world is met where the voxels are.
     place = [0.0, 0.0, 0.0]
     desk.volume.TransformPointToWorld(own[:3], place)
+    desk.ui.undoButton.click()
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
     roi.SetCenter(*place)
     roi.SetSize(60, 60, 4)

@@ -21,11 +21,11 @@ from .evidence_plot import EvidencePlot
 from .history import History
 from .link import EngineLink
 from .menus import Menus
-from .models import ROLES, ModelRow, ModelsFolder
 from .prompt_table import PromptTable, colour_of
 from .rows import Colour, Outcome, Row, Rows
+from .setup.models import ROLES, ModelRow, ModelsFolder
 from .slice_part import NAME_LENGTH, SlicePart
-from .volume_choice import OpenedVolume
+from .volume_choice import OpenedVolume, slices_remark
 from .volume_run import Job, Listener, VolumeRun
 
 _ALL = 99999  # a slice after the last of any volume
@@ -104,9 +104,15 @@ class Panel:
         self.refresh()
 
     def _remark(self) -> str:
-        """What is to be known of the chosen volume."""
+        """What is to be known of the chosen volume: how colours are read, and how it is cut if nobody chose that."""
         volume = self.parameters.volume
-        return "" if volume is None else colour_remark(volume) or ""
+        if volume is None:
+            return ""
+        try:
+            cut = slices_remark(self.asking().closed_stack())
+        except MedCLIPSAMError:  # told where it is to be used
+            cut = ""
+        return " ".join(filter(None, (colour_remark(volume), cut)))
 
     def close(self) -> None:
         """The panel goes: so does the engine's process."""
@@ -312,7 +318,7 @@ class Panel:
                 "This is frame {number} of a sequence, numbered 0 to {last}; the others were not looked at."
             )
             text = text.format(number=number, last=count - 1)
-        self.tell(sentence or f"{text} {self._remark()}".strip())
+        self.tell(sentence or " ".join(filter(None, (text, colour_remark(self.parameters.volume)))))
         self.refresh()
 
     # What is written

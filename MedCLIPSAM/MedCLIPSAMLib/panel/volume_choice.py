@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
+
 from ..engine.errors import InputError
 from ..engine.session.settings import Settings
 from ..engine.volume import WINDOWS, SliceStack, Volume, Window
@@ -44,6 +46,18 @@ class VolumeChoice:
             middle, width = display.GetLevel(), display.GetWindow()
             window = Window(middle - width / 2, middle + width / 2)
         return Settings(axis=self.axis, window=window)  # type: ignore[arg-type]  # checked there
+
+
+def slices_remark(stack: SliceStack) -> str:
+    """Along which axis a volume is cut and why, "" if a person chose it."""
+    sentences = {
+        "trained": _("Slices are {plane}, which the models know best."),
+        "thick": _("Slices are {plane}, as they were acquired: they are more than twice as far apart as their pixels."),
+        "single": _("The only slice is {plane}."),
+        "asked": "",
+    }
+    planes = {"axial": _("axial"), "coronal": _("coronal"), "sagittal": _("sagittal")}
+    return sentences[stack.reason].format(plane=planes[stack.plane])
 
 
 class OpenedVolume:

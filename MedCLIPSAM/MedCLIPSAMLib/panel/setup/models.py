@@ -9,14 +9,14 @@ from typing import Any, get_args
 import qt  # pyright: ignore[reportMissingImports]
 from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 
-from ..engine.errors import MedCLIPSAMError
-from ..engine.models.catalogue import Entry, Role, catalogue
-from ..engine.models.location import VARIABLE, choose_folder, default_folder, folders_of_environment
-from ..engine.models.store import Store
-from ..engine.session.evidence import Progress
-from ..engine.worker.messages import Answer, Download, Failure, Import, Request, Stored
-from .link import EngineLink
-from .menus import asked_file, asked_folder
+from ...engine.errors import MedCLIPSAMError
+from ...engine.models.catalogue import Entry, Role, catalogue
+from ...engine.models.location import VARIABLE, choose_folder, default_folder, folders_of_environment
+from ...engine.models.store import Store
+from ...engine.session.evidence import Progress
+from ...engine.worker.messages import Answer, Download, Failure, Import, Request, Stored
+from ..link import EngineLink
+from ..menus import asked_file, asked_folder
 
 ROLES: tuple[Role, ...] = get_args(Role)
 _MEGA = 1_000_000

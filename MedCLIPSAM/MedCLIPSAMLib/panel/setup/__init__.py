@@ -1,0 +1,1 @@
+"""The section Setup: Python packages, and models."""
