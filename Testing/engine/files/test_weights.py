@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import pickle
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -67,6 +68,30 @@ def test_objects_beside_the_tensors_are_named_as_the_reason(tmp_path: Path) -> N
 
 
 @pytest.mark.row("model-damaged")
+@pytest.mark.row("model-older-pytorch")
+def test_what_older_versions_of_pytorch_would_run_never_reaches_them(tmp_path: Path, monkeypatch) -> None:
+    """Before 2.6, `weights_only` did not hold for programs of TorchScript nor for archives of tar (CVE-2025-32434)."""
+    program, tar, tensors = tmp_path / "program.pt", tmp_path / "old.pth", tmp_path / "tensors.pt"
+    torch.save(TENSORS, program)
+    with zipfile.ZipFile(program, "a") as archive:
+        archive.writestr("program/constants.pkl", pickle.dumps(()))  # the mark of a program
+    with tarfile.open(tar, "w") as archive:
+        for name in ("storages", "tensors", "pickle"):
+            (tmp_path / name).write_bytes(pickle.dumps(Malicious(tmp_path / "ran")))
+            archive.add(tmp_path / name, name)
+    torch.save(TENSORS, tensors)
+    loaded = []
+    monkeypatch.setattr(torch, "load", lambda path, **options: loaded.append(path) or TENSORS)
+    with pytest.raises(ModelError, match=r"program.pt' holds Python objects .* can run code"):
+        read_state_dict(program)
+    with pytest.raises(ModelError, match=r"old.pth'"):
+        read_state_dict(tar)
+    assert not (tmp_path / "ran").exists()
+    assert loaded == []
+    read_state_dict(tensors)
+    assert loaded == [tensors]
+
+
 @pytest.mark.parametrize(
     "name",
     ["cut.pt", "cut_old.pt", "cut.safetensors", "empty.pt", "empty.safetensors", "text.pt", "text.safetensors"],

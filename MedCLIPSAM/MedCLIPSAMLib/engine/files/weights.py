@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import pickletools
+import tarfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,17 +64,20 @@ def _read_pytorch(path: Path) -> object:
             archive = file.read(len(_ARCHIVE)) == _ARCHIVE
         if archive:
             _check_members(path)
+            if _is_program(path):
+                raise _with_code(path)
             return torch.load(path, map_location="cpu", weights_only=True)
+        if tarfile.is_tarfile(path):
+            raise ValueError("archives of tar, the format before 2018, are unpickled by PyTorch before 2.6 as they are")
         with _Bounded(path) as stream:
             _check_storages(stream)
             return torch.load(stream, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "GLOBAL" not in str(error):  # PyTorch's word for a pickled class or function
             raise _unreadable(path, error) from error
-        raise ModelError(
-            f"'{path}' holds Python objects beside its tensors, which are not loaded as they can run code:"
-            " save its state_dict alone, or as .safetensors."
-        ) from error
+        raise _with_code(path) from error
+    except ModelError:
+        raise
     except Exception as error:  # a broken file can fail anywhere inside the unpickler, with any exception
         raise _unreadable(path, error) from error
 
@@ -83,6 +87,19 @@ def _check_members(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         if any(member.file_size > _DEFLATED * member.compress_size for member in archive.infolist()):
             raise ValueError("a member is longer than what it is packed from")
+
+
+def _is_program(path: Path) -> bool:
+    """Whether an archive is one of TorchScript, which PyTorch before 2.6 would run although only weights are wanted."""
+    with zipfile.ZipFile(path) as archive:
+        return any(name.rpartition("/")[2] == "constants.pkl" for name in archive.namelist())
+
+
+def _with_code(path: Path) -> ModelError:
+    return ModelError(
+        f"'{path}' holds Python objects beside its tensors, which are not loaded as they can run code:"
+        " save its state_dict alone, or as .safetensors."
+    )
 
 
 class _Bounded(io.BufferedReader):
