@@ -12,7 +12,7 @@ import slicer
 
 from MedCLIPSAMLib.engine.files.resources import resource
 from MedCLIPSAMLib.scene import packages
-from MedCLIPSAMLib.scene.packages import install_packages, missing_packages, outdated_packages, unavailable_packages
+from MedCLIPSAMLib.scene.packages import install_packages, missing_packages, outdated_packages
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -141,30 +141,13 @@ def pytorch_extension(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]
 def test_torch_comes_through_slicers_extension_in_the_version_that_is_needed(pip, pytorch_extension):
     install_packages(["timm"])
     assert pytorch_extension == []
-    install_packages(["torch>=2.4", "torchvision>=0.19", "timm"])
-    install_packages(["torch>=2.4", "timm"])
-    both = {"torchVersionRequirement": ">=2.4", "torchvisionVersionRequirement": ">=0.19"}
+    install_packages(["torch>=2.2", "torchvision>=0.17", "timm"])
+    install_packages(["torch>=2.2", "timm"])
+    both = {"torchVersionRequirement": ">=2.2", "torchvisionVersionRequirement": ">=0.17"}
     assert pytorch_extension == [
         {"askConfirmation": False, **both},
-        {"askConfirmation": False, "torchVersionRequirement": ">=2.4"},
+        {"askConfirmation": False, "torchVersionRequirement": ">=2.2"},
     ]
-
-
-@pytest.mark.row("slicer-intel-mac")
-@pytest.mark.parametrize(("system", "machine"), [("darwin", "x86_64"), ("darwin", "arm64"), ("linux", "x86_64")])
-def test_what_nobody_builds_for_this_computer_is_told(
-    system: str, machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    there: dict[str, str] = {"torchvision": "0.17.2"}
-    monkeypatch.setattr(packages, "_installed", there.get)
-    monkeypatch.setattr(sys, "platform", system)
-    monkeypatch.setattr(packages.platform, "machine", lambda: machine)
-    file = tmp_path / "requirements.txt"
-    file.write_text("timm>=1.0.17\ntorch>=2.4\ntorchvision>=0.19\n")
-    none_for_it = (system, machine) == ("darwin", "x86_64")
-    assert unavailable_packages(file) == (["torch>=2.4", "torchvision>=0.19"] if none_for_it else [])
-    there.update(torch="2.6.0", torchvision="0.21.0")  # somebody built it
-    assert unavailable_packages(file) == []
 
 
 def test_requirements_are_those_of_the_project():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import platform
 import sys
 from importlib.metadata import PackageNotFoundError, distributions, packages_distributions, version
 from pathlib import Path
@@ -42,20 +41,8 @@ def outdated_packages(requirements: str | Path) -> list[str]:
     return [
         f"{wanted.name} {there} ({wanted} is needed)"
         for wanted, there in _versions(requirements)
-        if there is not None and not _allows(wanted, there)
+        if there is not None and not wanted.specifier.contains(there, prereleases=True)
     ]
-
-
-def unavailable_packages(requirements: str | Path) -> list[str]:
-    """The lines of a requirements file that are lacking and that nobody builds for this computer.
-
-    These are PyTorch's where programs for Intel Macs run, on such a processor or not: 2.2 is the last for them, and it
-    cannot exchange arrays with NumPy 2, which 3D Slicer ships since 5.10.
-    """
-    if (sys.platform, platform.machine()) != ("darwin", "x86_64"):
-        return []
-    versions = _versions(requirements)
-    return [str(wanted) for wanted, there in versions if wanted.name in _PYTORCH and not _allows(wanted, there)]
 
 
 def install_packages(requirements: list[str]) -> list[str]:
@@ -125,10 +112,6 @@ def _versions(requirements: str | Path) -> list[tuple[Requirement, str | None]]:
     lines = Path(requirements).read_text(encoding="utf-8").splitlines()
     wanted = [Requirement(line) for line in lines if line and not line.startswith("#")]
     return [(requirement, _installed(requirement.name)) for requirement in wanted]
-
-
-def _allows(wanted: Requirement, there: str | None) -> bool:
-    return there is not None and wanted.specifier.contains(there, prereleases=True)
 
 
 def _installed(name: str) -> str | None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..machine.arrays import to_tensor
 from ..published import PUBLISHED
 from .base import ImageTextModel, Recommendation
 
@@ -69,7 +70,7 @@ class DualEncoder:
         return self._text(ids.to(self.device))
 
     def preprocess(self, rgb: np.ndarray) -> Tensor:
-        pixels = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device).permute(0, 3, 1, 2) / 255
+        pixels = to_tensor(rgb).to(self.device).permute(0, 3, 1, 2) / 255
         mean, std = (pixels.new_tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
         return (pixels - mean) / std
 

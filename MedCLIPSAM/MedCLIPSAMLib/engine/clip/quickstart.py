@@ -16,6 +16,7 @@ from ..errors import InputError, ModelError
 from ..files.checksum import sha256
 from ..files.resources import resource
 from ..files.weights import read_state_dict
+from ..machine.arrays import to_tensor
 from ..machine.device import ran_out
 from .base import ImageTextModel, Recommendation
 from .quickstart_net import QuickStartConfig, QuickStartNet
@@ -84,7 +85,7 @@ class QuickStart:
 
     def preprocess(self, rgb: np.ndarray) -> Tensor:
         """(N, S, S, 3) uint8 -> (N, 3, S, S) float32 in -1..1."""
-        return torch.from_numpy(rgb).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        return to_tensor(rgb).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
 
     def tokens_after(self, pixels: Tensor, layer: int) -> Tensor:
         """(N, 3, S, S) -> (N, 1 + grid * grid, W)."""

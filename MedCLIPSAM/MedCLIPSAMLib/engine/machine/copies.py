@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .precision import autocast_format
+
 
 class FrozenCopies:
     """Copies of frozen modules in the format that is asked for, each made at first need.
@@ -48,5 +50,4 @@ class FrozenCopies:
 
 def format_for(x: Tensor) -> torch.dtype:
     """The format in which to compute with ``x``: the one that autocast asks for or, without it, its own."""
-    device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    return autocast_format(x.device.type) or x.dtype

@@ -34,8 +34,15 @@ def pick_precision(name: str, device: torch.device) -> str:
     if name != "auto":
         return name
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        return "bf16" if _has_bf16() else "fp16"
     return "bf16" if device.type == "cpu" and _has_amx() else "fp32"
+
+
+def _has_bf16() -> bool:
+    try:
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    except TypeError:  # older versions of PyTorch emulate nothing
+        return torch.cuda.is_bf16_supported()
 
 
 def computing_in(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
@@ -43,6 +50,14 @@ def computing_in(dtype: torch.dtype, device: torch.device) -> AbstractContextMan
     if dtype == torch.float32:
         return nullcontext()
     return torch.autocast(device.type, dtype)
+
+
+def autocast_format(device: str) -> torch.dtype | None:
+    """The format that autocast asks for on devices of a type such as "cpu" at this moment; None without autocast."""
+    if hasattr(torch, "get_autocast_dtype"):
+        return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    # PyTorch before 2.4, on Intel Macs, which have no other device.
+    return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else None
 
 
 class NumberFormat:

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..machine.copies import FrozenCopies, format_for
+from ..machine.precision import autocast_format
 
 
 def fuse_normalisation(module: Any) -> None:
@@ -85,7 +86,7 @@ class _ThenGelu(nn.Module):
         self.layer = layer
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or not _has_fused(x):
+        if x.device.type != "cpu" or autocast_format("cpu") or not _has_fused(x):
             return F.gelu(self.layer(x))
         layer, after = self.layer, ("gelu", [], "none")
         if isinstance(layer, nn.Linear):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..machine.arrays import to_tensor
 from .box_trained import BoxTrainedNetwork
 from .fusing import InFormat, fuse_activation, fuse_attention, fuse_normalisation
 from .network import SamNetwork, to_unit_range
@@ -37,7 +38,7 @@ class LiteMedSamInput:
     def __call__(self, rgb: np.ndarray) -> Tensor:
         """See `Preparation`."""
         height, width = self.content((rgb.shape[1], rgb.shape[2]))
-        pixels = torch.from_numpy(rgb).permute(0, 3, 1, 2).float()
+        pixels = to_tensor(rgb).permute(0, 3, 1, 2).float()
         pixels = F.interpolate(pixels, (height, width), mode="bilinear", align_corners=False, antialias=True)
         pixels = F.pad(to_unit_range(pixels), (0, self.size - width, 0, self.size - height))
         return pixels.contiguous(memory_format=torch.channels_last)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import DeviceError, InputError
+from ..machine.arrays import to_array, to_tensor
 from ..machine.device import free_unused, within_memory
 from .base import ImageEmbeddings, MaskBatch, PromptableSegmenter, check_prompts
 from .decoding import MaskDecoding
@@ -92,7 +93,7 @@ class SamNetwork:
         def run(part: slice) -> tuple[Tensor, Tensor]:
             clicks = corners = None
             if points is not None and point_labels is not None:
-                labels = torch.from_numpy(point_labels[part].astype(np.float32)).to(self.device)
+                labels = to_tensor(point_labels[part].astype(np.float32)).to(self.device)
                 clicks = self._to_input(points[part], shape), labels
             if boxes is not None:
                 corners = self._to_input(boxes[part].reshape(-1, 2, 2), shape).flatten(1)
@@ -101,12 +102,12 @@ class SamNetwork:
             return self._to_picture(logits, shape).sigmoid_(), scores
 
         masks, scores = self._in_parts(run, count, _PROMPTS_AT_ONCE)
-        return MaskBatch(masks.numpy(), scores.numpy())
+        return MaskBatch(to_array(masks), to_array(scores))
 
     def _to_input(self, xy: np.ndarray, shape: tuple[int, int]) -> Tensor:
         """(B, P, 2) x, y from pixels of the picture to pixels of the input, integers at pixel centres."""
         scale = np.divide(self._prepare.content(shape), shape)[::-1]
-        return torch.from_numpy(((xy + 0.5) * scale - 0.5).astype(np.float32)).to(self.device)
+        return to_tensor(((xy + 0.5) * scale - 0.5).astype(np.float32)).to(self.device)
 
     def _to_picture(self, logits: Tensor, shape: tuple[int, int]) -> Tensor:
         """(B, M, h, w) logits of the input to (B, M, H, W) of the picture, without the padding; bilinear."""

@@ -10,6 +10,7 @@ from skimage.transform import resize
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..machine.arrays import to_tensor
 from .box_trained import BoxTrainedNetwork
 from .layouts import fill
 from .network import SamNetwork, to_unit_range
@@ -38,7 +39,7 @@ class SamInput:
     def __call__(self, rgb: np.ndarray) -> Tensor:
         """See `Preparation`."""
         pixels = np.stack([self._resize.apply_image(picture) for picture in rgb])
-        normalised = (torch.from_numpy(pixels).permute(0, 3, 1, 2) - self._mean) / self._std
+        normalised = (to_tensor(pixels).permute(0, 3, 1, 2) - self._mean) / self._std
         height, width = normalised.shape[-2:]
         return F.pad(normalised, (0, _SIZE - width, 0, _SIZE - height))
 
@@ -58,7 +59,7 @@ class MedSamInput:
         pixels = np.stack(
             [resize(picture, square, order=3, preserve_range=True, anti_aliasing=True) for picture in rgb]
         )
-        return to_unit_range(torch.from_numpy(pixels.astype(np.uint8)).permute(0, 3, 1, 2).float())
+        return to_unit_range(to_tensor(pixels.astype(np.uint8)).permute(0, 3, 1, 2).float())
 
 
 def build(name: str, state: dict[str, Tensor], checksum: str, device: torch.device) -> SamNetwork:

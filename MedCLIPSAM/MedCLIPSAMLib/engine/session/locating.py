@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from ..localize import binarizer, bounding_boxes, keep_largest
 from ..localize.continuity import without_specks
+from ..machine.arrays import to_array, to_tensor
 from ..presence.presence import sensed
 from ..prompt.prompt import Prompt
 from ..saliency import normalise
@@ -44,7 +44,7 @@ class Locator:
         """(S, S) saliency -> (H, W) float32 on the slice, in 0..1, as sensitive as the prompt asks for."""
         saliency = saliency.astype(np.float32, copy=False)
         if self.stretched:
-            saliency = normalise(torch.from_numpy(saliency)[None])[0].numpy()
+            saliency = to_array(normalise(to_tensor(saliency)[None])[0])
         heat = self._viewer.frame.restore(saliency, self._shape)
         return self._viewer.within(index, sensed(np.clip(heat, 0, 1), prompt.sensitivity))
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..clip.base import ImageTextModel
 from ..errors import InputError
+from ..machine.arrays import to_array
 from ..machine.cache import TensorCache, Tensors
 from ..machine.device import Placed, halving
 from ..machine.precision import NumberFormat
@@ -107,7 +108,7 @@ class Looker:
         kept = self._cache.get(self._key(self.method, prompt, index)) if encoded else None
         if kept is None:
             return None
-        saliency, shape = kept["map"].numpy().astype(np.float32), self.viewer.stack.array.shape[1:]
+        saliency, shape = to_array(kept["map"]).astype(np.float32), self.viewer.stack.array.shape[1:]
         return heat_map(saliency, self.viewer.frame, shape, absolute=self.method.absolute)
 
     def judge(self, prompt: Prompt, indices: Sequence[int]) -> list[dict[str, float]]:
@@ -165,7 +166,7 @@ class Looker:
             torch.stack([look["presence"] for look in looks]) if "presence" in looks[0] else None,
         )
         clues = zip(self.judge(prompt, indices), map_clues(batch), strict=True)
-        return batch.maps.numpy(), [judged | seen for judged, seen in clues]
+        return to_array(batch.maps), [judged | seen for judged, seen in clues]
 
     def _key(self, way: SaliencyMethod, prompt: Prompt, index: int) -> str:
         """Where the saliency of a prompt that was encoded is kept."""
