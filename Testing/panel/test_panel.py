@@ -278,3 +278,15 @@ def test_a_colour_is_that_of_the_segment(desk, monkeypatch):
     segment.SetColor(0.0, 0.0, 1.0)
     desk.segment()
     assert segment.GetColor() == (0.0, 0.0, 1.0), "a run leaves what the user changed in the segments table"
+
+
+def test_along_which_axis_a_volume_is_cut_and_why_is_said(desk):
+    import slicer
+
+    status = desk.ui.statusLabel
+    assert status.text == "Slices are axial, which the models know best."
+    thick = slicer.util.addVolumeFromArray(np.zeros((6, 7, 8), np.int16), np.diag([1, 5, 1, 1]), "knee")
+    desk.parameters.volume = thick
+    assert status.text.startswith("Slices are coronal, as they were acquired")
+    desk.ui.axisComboBox.currentIndex = desk.ui.axisComboBox.findData("axial")
+    assert status.text == "", "a person has chosen it"
