@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.text import Text
 
 from ..engine.errors import Cancelled
 from .console import interruptible
@@ -66,7 +65,7 @@ def read_source(
     return source
 
 
-def check_wordings(prompts: PromptSet, clip: str, console: Console) -> None:
+def check_wordings(prompts: PromptSet, clip: str, watch: Stopwatch) -> None:
     """Refuse, before any work, texts that a model would misread; what is only doubtful is said.
 
     Raises:
@@ -77,7 +76,7 @@ def check_wordings(prompts: PromptSet, clip: str, console: Console) -> None:
     from ..engine.prompt.advice import check_texts
 
     for sentence in check_texts(prompts, known_terms(clip)):
-        console.print(Text(sentence), soft_wrap=True)
+        watch.say(sentence)
 
 
 def open_session(
@@ -97,7 +96,8 @@ def open_session(
 
         image_text = load_clip(clip, device)
         check_fit(settings, image_text)
-        check_meanings(prompts, image_text)
+        for sentence in check_meanings(prompts, image_text):
+            watch.say(sentence)
         segmenter = load_segmenter(sam, device)
     with watch.stage("preparing", "Preparing slices"):
         return Session(source.volume, image_text, segmenter, settings)

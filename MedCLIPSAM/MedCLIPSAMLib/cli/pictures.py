@@ -62,8 +62,8 @@ def draw_panels(pictures: Sequence[SlicePicture], path: Path) -> None:
 def draw_overview(title: str, pictures: Sequence[SlicePicture], path: Path) -> None:
     """All pictures side by side, each with heat map, boxes and mask in one; to a PNG file."""
     columns = min(_COLUMNS, len(pictures))
-    figure, grid = _tiles(-(-len(pictures) // columns), columns, pictures[0])
-    figure.suptitle(_short(title, 100))
+    figure, grid = _tiles(-(-len(pictures) // columns), columns, pictures[0], _LINE)
+    figure.suptitle(_short(title, 100), fontsize=11)
     for axes, picture in zip(grid.flat, pictures, strict=False):
         _draw_image(axes, picture, picture.title)
         for draw in (_draw_heat, _draw_boxes, _draw_mask):
@@ -99,22 +99,25 @@ def draw_scores(
     _save(figure, path)
 
 
-def _tiles(rows: int, columns: int, picture: SlicePicture) -> tuple[Figure, np.ndarray]:
+def _tiles(rows: int, columns: int, picture: SlicePicture, above: float = 0.0) -> tuple[Figure, np.ndarray]:
     """A figure of equal tiles in the proportions of a picture, empty ones blank, and its axes (rows, columns).
 
-    A line of text fits above each tile and above all. Placed by hand: a layout engine would draw everything twice.
+    A line of text fits above each tile. Placed by hand: a layout engine would draw everything twice.
+
+    Args:
+        above: inches that stay free above all.
     """
     height, width = np.array(picture.image.shape) * picture.spacing
     tile = _TILE_INCHES * np.array([width, height]) / max(width, height)
     tile = np.maximum(tile, _TILE_INCHES / 3)  # room for the title of a very narrow slice
-    width, height = columns * (tile[0] + _GAP), rows * (tile[1] + _LINE) + _LINE
+    width, height = columns * (tile[0] + _GAP), rows * (tile[1] + _LINE) + above
     figure = Figure(figsize=(width, height), dpi=_DPI)
     grid = np.empty((rows, columns), object)
     for row, column in np.ndindex(rows, columns):
         left, bottom = column * (tile[0] + _GAP) + _GAP / 2, (rows - 1 - row) * (tile[1] + _LINE) + _GAP / 2
         place = (left / width, bottom / height, tile[0] / width, tile[1] / height)
-        grid[row, column] = figure.add_axes(place)
-        grid[row, column].set_axis_off()
+        axes = grid[row, column] = figure.add_axes(place)
+        axes.set_axis_off()
     return figure, grid
 
 

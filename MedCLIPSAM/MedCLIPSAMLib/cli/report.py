@@ -14,6 +14,8 @@ from rich.text import Text
 
 from .. import __version__
 
+_FEW = 10  # terms of a model that are listed each time it does not know one
+
 if TYPE_CHECKING:
     from ..engine.session.session import Session
     from ..scene.files.saving import Saved
@@ -145,8 +147,10 @@ def overlap_line(prompts: Sequence[str]) -> Text:
 
 
 def unknown_line(prompts: Sequence[str], model: str, vocabulary: Sequence[str]) -> Text:
-    """What the model was never taught, and what it was."""
-    return Text(f"{model} was not trained to find {', '.join(prompts)}; it knows {', '.join(vocabulary)}.")
+    """What the model was never taught, and what it was, or where that is told."""
+    few = len(vocabulary) <= _FEW
+    known = ", ".join(vocabulary) if few else f"{len(vocabulary)} structures, told by: medclipsam models info {model}"
+    return Text(f"{model} was not trained to find {', '.join(prompts)}; it knows {known}{'.' if few else ''}")
 
 
 def stage_line(seconds: Mapping[str, float]) -> Text:

@@ -187,6 +187,15 @@ def test_a_synonym_that_the_model_does_not_know() -> None:
     check_meanings([Prompt("name", ("liver",)), Prompt("other", ("spleen",))], Deaf())  # type: ignore[arg-type]
 
 
+def test_a_word_that_is_taken_for_another_structure_is_told() -> None:
+    clip = Deaf()
+    clip.encode_text = lambda texts: torch.tensor([[1.0, 0.0]] * len(texts))  # all is liver to it
+    texts = ("liver", "livers", "hepar", "pneumothorax", "something else")
+    assert check_meanings([Prompt(text, (text,)) for text in texts], clip) == (  # type: ignore[arg-type]
+        "The model deaf takes 'pneumothorax' for liver.",
+    )
+
+
 def test_every_term_of_the_model_and_the_library_is_listed() -> None:
     listed = read_terms().meanings
     known = known_terms("quickstart")

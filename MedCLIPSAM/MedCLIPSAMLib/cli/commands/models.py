@@ -43,6 +43,8 @@ def list_models() -> None:
 @models.command()
 def info(name: Name) -> None:
     """Tell what a model is for, its licence, what to cite, and where it comes from."""
+    from ...engine.clip.registry import known_terms
+
     entry = find_entry(name)
     state = Store().state(entry)
     table = Table.grid(padding=(0, 2))
@@ -50,6 +52,7 @@ def info(name: Name) -> None:
         ("name", entry.name),
         ("title", entry.title),
         ("purpose", entry.purpose),
+        ("knows", ", ".join(known_terms(name) or ()) or "free text" if entry.role == "clip" else "boxes and points"),
         ("size", f"{entry.megabytes} MB"),
         ("licence", entry.license),
         ("cite", entry.citation),

@@ -38,7 +38,7 @@ def preview(
     with watch.stage("starting", "Starting"):
         meaning, settings = chain.read_modality(), chain.read_settings()
 
-        check_wordings(asked, chain.clip, stderr(quiet=quiet))
+        check_wordings(asked, chain.clip, watch)
     source = read_source(volume, meaning, watch, chain.series, chain.frame)
     from ...engine.session.pointing import points_on
     from ...engine.volume import SliceStack

@@ -80,7 +80,7 @@ def segment(
         meaning, settings = chain.read_modality(), chain.read_settings()
         targets = _Targets(output, evidence, report, overlay, separate, force, json, quiet)
         targets.check(volume, [prompt.name for prompt in asked])
-        check_wordings(asked, chain.clip, console)
+        check_wordings(asked, chain.clip, watch)
     with reserved(output, evidence, report, overlay):
         _segment(volume, meaning, asked, limits, chain, settings, targets, watch, console)
 

@@ -51,23 +51,32 @@ def check_texts(prompts: Iterable[Prompt], known: Sequence[str] | None) -> tuple
     return tuple(dict.fromkeys(said))
 
 
-def check_meanings(prompts: Iterable[Prompt], model: ImageTextModel) -> None:
+def check_meanings(prompts: Iterable[Prompt], model: ImageTextModel) -> tuple[str, ...]:
     """Lets a model read the texts of prompts before it sees a slice.
+
+    Returns:
+        Sentences for the user about words that it takes for another structure.
 
     Raises:
         InputError: it cannot read one of them, or does not know it but another word for it.
     """
     vocabulary = model.vocabulary
-    refused = []
+    refused, said = [], []
     for prompt in prompts:
         features = model.encode_text([*prompt.wordings, *prompt.contrast])
         for text, feature in zip(prompt.wordings, features, strict=False):
-            if vocabulary is None or vocabulary.meaning(feature / feature.norm()) is not None:
+            concepts = _named(text)
+            if vocabulary is None or not concepts:
                 continue
-            if others := _synonyms(text, vocabulary.terms):
+            meant = vocabulary.meaning(feature / feature.norm())
+            others = [name for concept in concepts if (name := concept.known_as(vocabulary.terms)) is not None]
+            if meant is None and others:
                 refused.append(f"The model {model.name} does not know {text!r}; did you mean {' or '.join(others)}?")
+            elif meant is not None and meant not in others:
+                said.append(f"The model {model.name} takes {text!r} for {meant}.")
     if refused:
         raise InputError(" ".join(dict.fromkeys(refused)))
+    return tuple(dict.fromkeys(said))
 
 
 def negates(text: str, terms: Terms) -> bool:
@@ -162,12 +171,12 @@ def _slips(core: str, term: str, terms: Terms) -> int | None:
     return slips
 
 
-def _synonyms(text: str, known: tuple[str, ...]) -> list[str]:
-    """Terms of a model for a structure that the text names otherwise."""
+def _named(text: str) -> list[Concept]:
+    """The structures that an English text names by one of their terms, in the singular or plural."""
     terms = read_terms()
     core = _core(text, terms)
     meanings = terms.meanings.get(core) or terms.meanings.get(core.removesuffix("s"), {})
-    return [name for concept in meanings if (name := concept.known_as(known)) is not None]
+    return [concept for concept, codes in meanings.items() if ENGLISH in codes]
 
 
 def _proposed(concepts: Sequence[Concept], known: tuple[str, ...]) -> str:

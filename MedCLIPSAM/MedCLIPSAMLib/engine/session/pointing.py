@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from itertools import product
 
 import numpy as np
 
@@ -27,10 +28,19 @@ def points_on(stack: SliceStack, prompt: Prompt, slices: Container[int] | None =
         nearest = np.rint(place).astype(int)
         name = f"{prompt.name}={','.join(f'{value:g}' for value in point.ras)}"
         if ((nearest < 0) | (nearest >= shape)).any():
-            raise InputError(f"The point {name} (R,A,S in mm) is outside of {stack.volume.name}; give one in it.")
+            raise InputError(
+                f"The point {name} (R,A,S in mm) is outside of {stack.volume.name}; give one in it: {_extent(stack)}."
+            )
         if slices is not None and nearest[0] not in slices:
             raise InputError(
                 f"The point {name} is on slice {nearest[0]}, which is not searched; choose slices with it."
             )
         (positive if point.positive else negative).append(place)
     return np.reshape(positive, (-1, 3)), np.reshape(negative, (-1, 3))
+
+
+def _extent(stack: SliceStack) -> str:
+    """From where to where a volume reaches, in mm."""
+    corners = stack.slice_to_ras(np.array(list(product(*((0, length - 1) for length in stack.array.shape))), float))
+    reach = zip("RAS", corners.min(0), corners.max(0), strict=True)
+    return ", ".join(f"{axis} from {low:.0f} to {high:.0f}" for axis, low, high in reach)
