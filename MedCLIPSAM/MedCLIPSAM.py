@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import slicer
 import vtk
-from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode, vtkMRMLVectorVolumeNode
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 from slicer.i18n import translate  # pyright: ignore[reportMissingImports]
 from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper  # pyright: ignore[reportMissingImports]
@@ -71,7 +71,7 @@ class MedCLIPSAMParameterNode:
         opacity: of the heat map.
     """
 
-    volume: vtkMRMLScalarVolumeNode | vtkMRMLVectorVolumeNode
+    volume: vtkMRMLScalarVolumeNode
     segmentation: vtkMRMLSegmentationNode
     roi: vtkMRMLMarkupsROINode
     wholeVolume: bool = True
@@ -188,6 +188,9 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._parameters is not None:
             # Not connectGui: in some versions of 3D Slicer it gives no tag, and no set could be left again.
             self._guiTag = self._parameters.connectParametersToGui(self._boundWidgets())
+            # To bind a list limits it to the class of the parameter; pictures in colour are of one below it.
+            self.ui.volumeSelector.nodeTypes = ("vtkMRMLScalarVolumeNode", "vtkMRMLVectorVolumeNode")
+            self.ui.volumeSelector.setCurrentNode(self._parameters.volume)
             self.addObserver(self._parameters, vtk.vtkCommand.ModifiedEvent, self.onParametersModified)
         self.onParametersModified()
 

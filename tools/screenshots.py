@@ -74,6 +74,7 @@ class Screen:
         self.desk = Desk(self._app, case.volume())
         for name in ("Red", "Green"):
             self._views[name].set_background_volume_id(self.desk.volume.GetID())
+            self._views[name].fit_view_to_content()  # goes to the middle slice, too
 
     def shoot(self, name: str, views: tuple[str, str] = ("Red", "Green")) -> None:
         """Writes ``NAME.png``: the panel at its full height, and the views beside it."""
@@ -202,7 +203,8 @@ def _states(screen: Screen, case: Case) -> None:
     ui.cancelButton.click()
     screen.shoot("cancelled")
     ui.discardButton.click()
-    desk.segment()
+    ui.segmentButton.click()
+    desk.wait(lambda: not panel.run.running, 1800)
     ui.promptTable.setCurrentCell(0, TEXT)
     ui.show3DButton.click()
     screen.shoot("result", ("Red", "View1"))

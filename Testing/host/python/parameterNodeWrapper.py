@@ -44,21 +44,13 @@ class WithinRange:
 @dataclass(frozen=True)
 class _Parameter:
     name: str
-    kinds: tuple[type, ...]
+    kind: type
     notes: tuple[Any, ...]
     default: Any
 
     @property
-    def kind(self) -> type:
-        return self.kinds[0]
-
-    @property
-    def kind_names(self) -> tuple[str, ...]:
-        return tuple(kind.__name__ for kind in self.kinds)
-
-    @property
     def is_node(self) -> bool:
-        return _are_nodes(self.kinds)
+        return issubclass(self.kind, slicer.vtkMRMLNode)
 
     def note(self, kind: type) -> Any:
         return next((note for note in self.notes if isinstance(note, kind)), None)
@@ -73,8 +65,8 @@ class _Parameter:
 
     def write(self, node: Any, value: Any) -> None:
         if self.is_node:
-            if value is not None and not isinstance(value, self.kinds):
-                raise TypeError(f"{self.name} takes a {' or '.join(self.kind_names)}, not {type(value).__name__}")
+            if value is not None and not isinstance(value, self.kind):
+                raise TypeError(f"{self.name} takes a {self.kind.__name__}, not {type(value).__name__}")
             node.SetNodeReferenceID(self.name, value.GetID() if value is not None else None)
             return
         if type(value) is not self.kind and not (self.kind is float and type(value) is int):
@@ -110,7 +102,7 @@ class _Binding:
             widget.clear()
             widget.addItems([str(each) for each in self._choices])
         if parameter.is_node:
-            widget.nodeTypes = parameter.kind_names  # whatever the .ui file says
+            widget.nodeTypes = (parameter.kind.__name__,)  # whatever the .ui file says
         if within is not None:
             widget.minimum, widget.maximum = within.minimum, within.maximum
 
@@ -270,10 +262,6 @@ class _Wrapped:
             self._showing = False
 
 
-def _are_nodes(kinds: tuple[type, ...]) -> bool:
-    return all(issubclass(kind, slicer.vtkMRMLNode) for kind in kinds)
-
-
 def parameterNodeWrapper(described: type) -> type:
     """Makes typed properties of the annotations of a class, kept in the parameter node that it is made with."""
     parameters = {}
@@ -282,11 +270,8 @@ def parameterNodeWrapper(described: type) -> type:
         defaults = [note.value for note in notes if isinstance(note, Default)]
         if hasattr(described, name):
             defaults = [getattr(described, name)]
-        kinds = typing.get_args(kind) or (kind,)  # of a union, which nodes may have
-        if len(kinds) > 1 and not _are_nodes(kinds):
-            raise TypeError(f"{name} can be one of several types of nodes only")
-        empty = None if _are_nodes(kinds) else kind()
-        parameters[name] = _Parameter(name, kinds, tuple(notes), defaults[0] if defaults else empty)
+        empty = None if issubclass(kind, slicer.vtkMRMLNode) else kind()
+        parameters[name] = _Parameter(name, kind, tuple(notes), defaults[0] if defaults else empty)
     content: dict[str, Any] = {name: _property(name) for name in parameters}
     taken = set(vars(_Wrapped)) & (set(parameters) | {n for n in vars(described) if not n.startswith("__")})
     if taken:
