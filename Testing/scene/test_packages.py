@@ -99,6 +99,7 @@ def test_what_pip_cannot_read_is_left_out(pip, site: Path):
     assert "unfinished" not in pip[0][1]
 
 
+@pytest.mark.row("slicer-restart")
 def test_packages_that_were_in_use_in_another_version_are_told(pip, site: Path, monkeypatch: pytest.MonkeyPatch):
     record(site, "in-use", "1.0", "in_use")
     record(site, "not-in-use", "1.0", "not_in_use")
