@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from MedCLIPSAMLib import engine
 from MedCLIPSAMLib.engine.clip.registry import load_clip
 from MedCLIPSAMLib.engine.machine import precision
 from MedCLIPSAMLib.engine.machine.arrays import to_array, to_tensor
@@ -67,6 +70,12 @@ def test_autocast_is_known(older_pytorch):
 def test_older_versions_say_by_themselves_whether_a_device_has_bf16(ampere, name, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: ampere)
     assert pick_precision("auto", torch.device("cuda")) == name
+
+
+def test_no_file_of_the_engine_takes_another_way():
+    files = [file for file in Path(engine.__file__).parent.rglob("*.py") if file.name != "arrays.py"]
+    assert files
+    assert not [file for file in files if re.search(r"from_numpy|as_tensor|\.numpy\(", file.read_text("utf-8"))]
 
 
 @pytest.mark.row("slicer-intel-mac")
