@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: setup demo test slicer-versions slicer-oldest robustness fuzz lint bench bench-quick screenshots quickstart-model docs
+.PHONY: setup demo test slicer-versions slicer-oldest robustness fuzz lint bench bench-without-amx bench-quick screenshots quickstart-model docs
 
 setup: $(INSTALLED)
 
@@ -43,6 +43,10 @@ fuzz: $(INSTALLED)
 
 bench: $(INSTALLED)
 	PYTHONPATH=tools $(BIN)/python -m Testing.benchmarks
+
+# As on a processor without AMX.
+bench-without-amx: $(INSTALLED)
+	PYTHONPATH=tools $(BIN)/python -m Testing.benchmarks --without-amx --out output/bench-without-amx
 
 bench-quick: $(INSTALLED)
 	PYTHONPATH=tools $(BIN)/python -m Testing.benchmarks --quick

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 from rich.console import Console
 
 from MedCLIPSAMLib.engine.machine.allocation import keep_freed_memory
 
-from . import chain, saliency
+from . import chain, saliency, segmenter
 from .figures import Figure, publish
 from .materials import biomedclip_sized
 
 
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer steps and slices: minutes instead of many.")] = False,
+    without_amx: Annotated[bool, typer.Option("--without-amx", help="As on a processor that has none.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for benchmark.json and cost.png.")] = Path("output/bench"),
 ) -> None:
     """Measures, prints one table, and leaves benchmark.json and a plot."""
     console = Console(width=140)
+    if without_amx:
+        _hide_amx()
     keep_freed_memory()  # as the command line does
     model = biomedclip_sized()
     console.print("exact M2IB against the textbook ...")
     figures, textbook_s = saliency.exact(model, steps=3 if quick else 10)
     parts: list[tuple[str, Callable[[], list[Figure]]]] = [
+        ("the segmenter's encoder", lambda: segmenter.encoder(repeats=3 if quick else 7)),
         ("boxes and words", lambda: chain.edits(model, slices=2 if quick else 5)),
         ("the whole chain", lambda: chain.whole_chain(20 if quick else 100)),
         ("memory", lambda: chain.memory(50 if quick else 600)),
@@ -44,6 +50,13 @@ def main(
     publish(figures, out)
     if not quick:
         saliency.less_work(console, slices=4)
+
+
+def _hide_amx() -> None:
+    """From PyTorch, and from oneDNN, which reads the variable before its first product."""
+    os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE"
+    told = torch.cpu.get_capabilities
+    torch.cpu.get_capabilities = lambda: {**told(), "amx_bf16": False}
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from matplotlib.figure import Figure as Picture
 from rich.console import Console
 from rich.table import Table
 
+from MedCLIPSAMLib.engine.machine.precision import pick_precision
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -45,12 +47,17 @@ def at_most(figure: str, value: float, reach: float, unit: str) -> Figure:
     return Figure(figure, value, reach, value <= reach, unit)
 
 
+def has_amx() -> bool:
+    """Whether the processor multiplies bf16 in hardware of its own, as PyTorch tells."""
+    return pick_precision("auto", torch.device("cpu")) == "bf16"
+
+
 def machine() -> str:
     """Processor, cores, memory and PyTorch in one line."""
-    amx = torch.cpu.get_capabilities().get("amx_bf16", False)
     return (
         f"{cpuinfo.get_cpu_info().get('brand_raw', platform.processor())}, {os.cpu_count()} cores,"
-        f" {psutil.virtual_memory().total / 2**30:.0f} GiB, {'AMX' if amx else 'no AMX'}, PyTorch {torch.__version__}"
+        f" {psutil.virtual_memory().total / 2**30:.0f} GiB, {'AMX' if has_amx() else 'no AMX'},"
+        f" PyTorch {torch.__version__}"
     )
 
 
