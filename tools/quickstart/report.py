@@ -127,7 +127,7 @@ def single_slices(folder: Path) -> list[Case]:
                     mask = np.flip(np.asarray(Image.open(path).convert("L")) > 0, axes)
                     key = prompt.replace("_", " ")
                     masks[key] = masks.get(key, np.zeros((1, *mask.shape), bool)) | mask[None]
-        volume = Volume(np.ascontiguousarray(grey)[None], np.diag([-0.8, -0.8, 5.0, 1.0]), "other", name)
+        volume = Volume(np.ascontiguousarray(grey)[None], np.diag([-0.8, -0.8, 5.0, 1.0]), "CT", name)
         cases.append(Case(name, volume, masks, ("brain", "kidneys"), False, Window(*window)))
     return cases
 
