@@ -295,6 +295,7 @@ def test_headers_tell_what_python_can_reach():
 DECORATED = {"widgetRepresentation", "testingEnabled"}
 
 
+@pytest.mark.row("slicer-hidden-method")
 def test_the_host_offers_nothing_that_slicer_hides(app):
     """A getter, setter or base class that Python does not meet in 3D Slicer would let a mistake pass here."""
     table = headers.read_table()

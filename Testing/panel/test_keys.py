@@ -57,6 +57,7 @@ KEYS = [
 ]
 
 
+@pytest.mark.row("slicer-keys")
 @pytest.mark.parametrize(("button", "keys"), KEYS)
 def test_a_key_in_the_panel_presses_its_button(desk, window, pressed, button, keys):
     desk.type(0, "liver")
@@ -68,6 +69,7 @@ def test_a_key_in_the_panel_presses_its_button(desk, window, pressed, button, ke
     assert pressed == [button]
 
 
+@pytest.mark.row("slicer-keys")
 def test_escape_cancels_a_run_and_is_the_others_key_else(desk, window, pressed):
     desk.type(0, "liver")
     desk.ui.detailsCollapsibleButton.collapsed = False

@@ -36,6 +36,7 @@ def bent(volume: Any) -> Any:
     return node
 
 
+@pytest.mark.row("slicer-label-map")
 def test_label_maps_and_hidden_volumes_are_not_offered(desk):
     import slicer
 
@@ -50,6 +51,7 @@ def test_label_maps_and_hidden_volumes_are_not_offered(desk):
         assert desk.parameters.volume is None
 
 
+@pytest.mark.row("slicer-label-map")
 def test_a_label_map_is_not_chosen_where_there_is_nothing_else(desk):
     import slicer
 
@@ -60,6 +62,7 @@ def test_a_label_map_is_not_chosen_where_there_is_nothing_else(desk):
     assert desk.parameters.volume is None
 
 
+@pytest.mark.row("slicer-colour")
 def test_a_picture_in_colour_is_segmented_by_its_luminance_and_says_so(desk):
     import slicer
 
