@@ -50,7 +50,7 @@ def refused(no_models, tmp_path, volume):
         (
             "segment",
             (*SEGMENT, "--point", "liver=500,0,0"),
-            "outside of bars; give one in it: R from -88 to 0, A from -94 to 0, S from 0 to 57",
+            "; give one in it: R from -88 to 0, A from -94 to 0, S from 0 to 57.",
         ),
         ("segment", (*SEGMENT, "--point", "liver=-45,-50,30", "--slices", "0:3"), "on slice 10"),
         ("segment", (*SEGMENT, "--slices", "3"), "no range"),
