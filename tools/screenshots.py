@@ -142,8 +142,14 @@ class Screen:
 def _ct(path: Path) -> Case:
     from MedCLIPSAMLib.scene.volumes import read_volume
 
+    def windowed() -> Any:
+        node = read_volume(path)
+        node.GetDisplayNode().SetAutoWindowLevel(False)
+        node.GetDisplayNode().SetWindowLevel(350, 40)  # soft tissue
+        return node
+
     prompts = ("liver", "spleen", "kidneys", "aorta", "stomach", "brain")
-    return Case(lambda: read_volume(path), prompts, 0.55, "hepatic parenchyma", "spleen")
+    return Case(windowed, prompts, 0.55, "hepatic parenchyma", "spleen")
 
 
 def _head() -> Case:
@@ -198,7 +204,7 @@ def _states(screen: Screen, case: Case) -> None:
     ui.hideButton.click()
 
     ui.segmentButton.click()
-    desk.wait(lambda: len(panel.run._drawn) >= slices // 3, 600)
+    desk.wait(lambda: len(panel.run._drawn) >= 2 * slices // 3, 600)
     screen.shoot("run")
     ui.cancelButton.click()
     screen.shoot("cancelled")
