@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import slicer
 from pydicom import Dataset, dcmread
-from pydicom.data import get_testdata_file
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -23,6 +22,7 @@ from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.scene.remarks import remarks
 from MedCLIPSAMLib.scene.volumes import read_volume, volume_from_node
 
+from ...samples import pydicom_data
 from .. import grids
 from .dicom_files import write_dataset, write_multi_frame
 
@@ -136,6 +136,5 @@ def test_compressed_frames_that_are_not_there(tmp_path: Path) -> None:
 @pytest.mark.row("dicom-multi-frame")
 def test_ultrasound_that_pydicom_brings_is_no_volume() -> None:
     """Ultrasound in many frames has no places: it is a picture."""
-    path = get_testdata_file("examples_ybr_color.dcm", download=False)
-    assert isinstance(path, str)
+    path = pydicom_data("color3d_jpeg_baseline.dcm")
     assert slicer.util.arrayFromVolume(read_volume(path)).shape[0] == 1
