@@ -88,9 +88,10 @@ class Panel:
             place = "" if parameters.volume is None else f"{parameters.volume.GetID()} {parameters.axis}"
             if place != self.table.place:
                 self.table.place = place
-                if self._remark() != self._remarked:
-                    self._remarked = self._remark()
-                    self.tell(self._remarked)
+                remark = self._remark()
+                if remark != self._remarked and parameters.volume is not None:  # else another sentence says why
+                    self.tell(remark)
+                self._remarked = remark
                 self._evidence.clear()
                 self.table.show(self.table.rows)
             if parameters.rows != self._stored_rows:
