@@ -34,6 +34,7 @@ slicer-oldest: $(INSTALLED)
 # Every row of Testing/robustness/matrix.csv, those that take minutes too.
 robustness: $(INSTALLED)
 	$(BIN)/python -m pytest Testing --ignore Testing/panel -m row
+	$(BIN)/python -m pytest Testing/panel -m row
 
 # Readers of files, for so many seconds each; `make test` has a minute of it.
 SECONDS := 300
