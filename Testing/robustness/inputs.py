@@ -143,7 +143,7 @@ def _(folder: Path) -> Given:
 
 @given("volume-thin")
 def _(folder: Path) -> Given:
-    return Given(nifti(folder / "thin.nii.gz", np.arange(600, dtype=np.int16).reshape(10, 1, 60)))
+    return Given(nifti(folder / "thin.nii.gz", (np.arange(600, dtype=np.int16) % 100).reshape(10, 1, 60)))
 
 
 @given("volume-large-slice")

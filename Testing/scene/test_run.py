@@ -161,7 +161,9 @@ def test_a_segmentation_of_another_volume_is_never_written_into(node):
     np.testing.assert_array_equal(read_segment(segmentation_node, node, first.segment_id), before)
 
 
-@pytest.mark.parametrize(("spoilt", "said"), [("surfaces", "holds surfaces"), ("warped", "non-linear transform warp")])
+@pytest.mark.parametrize(
+    ("spoilt", "said"), [("surfaces", "holds surfaces"), ("warped", "are not under the same transform")]
+)
 def test_an_unsuitable_segmentation_is_refused_before_the_work(node, spoilt: str, said: str):
     segmentation_node = create_segmentation(node)
     run(session(node), node, BRIGHT, segmentation_node)

@@ -87,7 +87,7 @@ def _check_row(row: Row) -> None:
     if row.colour is not None:
         require(len(row.colour) == 3 and all(0 <= part <= 1 for part in row.colour), f"no colour: {row!r:.200}")
     if row.outcome is not None:
-        kinds = {"found": int, "searched": int, "known": bool, "cancelled": bool}
+        kinds = {"found": int, "searched": int, "known": bool, "cancelled": bool, "judged": bool}
         values = {each.name: getattr(row.outcome, each.name) for each in fields(Outcome)}
         require(all(type(value) is kinds[name] for name, value in values.items()), f"no outcome: {row!r:.200}")
 
@@ -108,7 +108,7 @@ def check_tags(text: bytes | str) -> bool:
         return False
     require(Provenance.from_tags(made.to_tags()).to_tags() == made.to_tags(), "other tags when they were written")
     _check_prompt(made.prompt)
-    require(type(made.found) is bool, f"neither found nor not: {made.found!r:.200}")
+    require(made.found is None or type(made.found) is bool, f"neither found nor not: {made.found!r:.200}")
     numbers = (made.slices_found, made.slices_searched, made.slices_kept, *made.edited, *(made.searched or ()))
     require(all(type(number) is int for number in numbers), f"no numbers: {numbers!r:.200}")
     require(made.searched is None or len(made.searched) == 2, f"no range: {made.searched!r:.200}")

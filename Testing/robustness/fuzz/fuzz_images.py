@@ -143,20 +143,20 @@ def _mallopt() -> Any:
 @contextmanager
 def _claims_watched(path: Path) -> Iterator[None]:
     """The native reader, which allocates what a header claims, is never given a claim beyond the file."""
-    read_files = volumes._read_files
+    read_files = volumes.read_files
 
-    def watched(source: Path, files: tuple[Path, ...], name: str) -> Any:
+    def watched(source: Path, files: tuple[Path, ...], *kind: str) -> Any:
         if path.is_dir() or path.suffix == ".dcm":
-            return read_files(source, files, name)
+            return read_files(source, files, *kind)
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(files[0]))
         reader.ReadImageInformation()
         claimed = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
         require(claimed * _CONVERTED <= _most(path), f"{claimed} voxels are claimed by {_size(path)} bytes")
-        return read_files(source, files, name)
+        return read_files(source, files, *kind)
 
-    volumes._read_files = watched
+    volumes.read_files = watched
     try:
         yield
     finally:
-        volumes._read_files = read_files
+        volumes.read_files = read_files

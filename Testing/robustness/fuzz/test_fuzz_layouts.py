@@ -14,7 +14,7 @@ import vtk
 from nibabel.nifti1 import Nifti1Extension
 from vtkmodules.util import numpy_support
 
-from MedCLIPSAMLib.scene.volumes import SUFFIXES, read_volume, volume_from_node
+from MedCLIPSAMLib.scene.volumes import FORMATS, read_volume, volume_from_node
 
 from .fuzz_cases import VOXELS, nifti_header
 from .test_fuzz_readers import RAW, metaimage_header, nrrd_header, packed
@@ -92,7 +92,7 @@ def test_every_voxel_is_where_it_was(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-@pytest.mark.parametrize("ending", SUFFIXES)
+@pytest.mark.parametrize("ending", FORMATS)
 def test_simpleitk_writes_it_with_elements_of_dicom(ending: str, compressed: bool, tmp_path: Path) -> None:
     image = sitk.GetImageFromArray(VOXELS)
     for key, value in (

@@ -101,7 +101,11 @@ def render_3d(segmentation_node: Any, path: str | Path, *, size: int = 600) -> P
 
 def strong(colour: tuple[float, float, float]) -> tuple[float, float, float]:
     """A colour, r, g, b in 0..1, or one that is not lost on a grey image instead of it."""
-    return _INSTEAD_OF_PALE if np.ptp(colour) < _PALE else colour
+    return _INSTEAD_OF_PALE if _is_pale(colour) else colour
+
+
+def _is_pale(colour: Any) -> bool:
+    return bool(np.ptp(colour) < _PALE)
 
 
 @contextmanager
@@ -162,7 +166,7 @@ def _readable(volume_node: Any, segmentation_node: Any, window: Window) -> Itera
     pale = {
         name: segments.GetSegmentOverrideColor(name)
         for name in segmentation.GetSegmentIDs()
-        if strong(segments.GetSegmentColor(name)) != segments.GetSegmentColor(name)
+        if _is_pale(segments.GetSegmentColor(name))
     }
     image.SetAutoWindowLevel(False)
     image.SetWindowLevelMinMax(window.low, window.high)
