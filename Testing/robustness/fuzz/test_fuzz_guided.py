@@ -18,4 +18,4 @@ _SECONDS = 5
 def test_nothing_new_breaks(target: str) -> None:
     found = search_python(target, _SECONDS)
     assert not found.faults
-    assert found.tried > 100
+    assert found.tried > 20, "or the search did not run; how many it tries in so many seconds is the machine's affair"
