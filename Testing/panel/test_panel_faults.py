@@ -50,6 +50,10 @@ def test_other_alphabets_are_told_and_the_next_text_is_searched(desk):
     desk.segment()
     assert "is Japanese, and the models read English; did you mean liver?" in desk.ui.statusLabel.text
     assert desk.segments == 0
+    desk.type(0, "liver (肝臓 🫀)")
+    desk.segment()
+    assert "did you mean liver?" in desk.ui.statusLabel.text
+    assert desk.segments == 0
     desk.type(0, "liver")
     desk.segment()
     assert desk.ui.statusLabel.text == "Done."

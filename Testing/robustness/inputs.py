@@ -143,7 +143,9 @@ def _(folder: Path) -> Given:
 
 @given("volume-thin")
 def _(folder: Path) -> Given:
-    return Given(nifti(folder / "thin.nii.gz", (np.arange(600, dtype=np.int16) % 100).reshape(10, 1, 60)))
+    array, mask = body()
+    middle = slice(array.shape[1] // 2, array.shape[1] // 2 + 1)
+    return Given(nifti(folder / "thin.nii.gz", array[:, middle]), mask[:, middle])
 
 
 @given("volume-large-slice")

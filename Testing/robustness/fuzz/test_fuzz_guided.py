@@ -9,13 +9,13 @@ import pytest
 from .__main__ import search_python
 from .fuzz_python import PYTHON
 
-_SECONDS = 5
+_SECONDS = {"dicom-header": 15}  # each is a folder that is looked through
 
 
 @pytest.mark.row("fuzz-json")
 @pytest.mark.skipif(find_spec("atheris") is None, reason="there is no atheris for this system")
 @pytest.mark.parametrize("target", PYTHON)
 def test_nothing_new_breaks(target: str) -> None:
-    found = search_python(target, _SECONDS)
+    found = search_python(target, _SECONDS.get(target, 5))
     assert not found.faults
-    assert found.tried > 20, "or the search did not run; how many it tries in so many seconds is the machine's affair"
+    assert found.tried > 100
