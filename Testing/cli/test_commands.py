@@ -248,7 +248,7 @@ def test_help_imports_nothing_heavy(arguments):
     )
     root = Path(cli.__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": str(root)}
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", env=environment)
     assert done.returncode == 0, done.stderr
     assert "medclipsam" in done.stdout
 

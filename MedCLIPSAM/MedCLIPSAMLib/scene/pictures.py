@@ -58,7 +58,10 @@ def read_picture(path: Path, frame: int | None = None) -> Picture:
         InputError: no picture, a damaged one, or there is no such page.
     """
     with _opened(path) as image:
-        page = _turn_to(path, image, frame)
+        pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+        number, page = choose_one(path, frame, pages, "page")
+        if pages > 1:
+            image.seek(number)
         turn = image.getexif().get(ExifTags.Base.Orientation, 1)
         pixels, said = _grey(ImageOps.exif_transpose(image))
         if _white_is_zero(image):
@@ -88,6 +91,26 @@ def read_numbers(path: Path) -> np.ndarray:
     if LUMINANCE in said:
         raise InputError(f"{path} has colours; give a picture whose grey values, or palette, number the labels.")
     return pixels
+
+
+def choose_one(path: Path, frame: int | None, count: int, noun: str) -> tuple[int, list[str]]:
+    """Which of several pictures in one file is meant, from 0, and what is to be said of it.
+
+    Args:
+        frame: from 1; None is the first.
+        noun: what the file calls them, such as "page".
+
+    Raises:
+        InputError: there is no such picture.
+    """
+    number = 1 if frame is None else frame
+    if not 1 <= number <= count:
+        has = f"1 {noun}" if count == 1 else f"{count} {noun}s"
+        raise InputError(f"{path} has {has}; there is no frame {number}.")
+    if count == 1:
+        return 0, []
+    other = "" if frame else "; --frame chooses another"
+    return number - 1, [f"{noun.capitalize()} {number} of {count} is taken{other}."]
 
 
 def are_colours(array: np.ndarray) -> bool:
@@ -127,18 +150,6 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise InputError(f"{path} is damaged, or a picture of a rare kind; save it as an 8-bit PNG.") from None
-
-
-def _turn_to(path: Path, image: Image.Image, frame: int | None) -> list[str]:
-    """Goes to a page, and says which where there are several."""
-    pages = getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
-    number = 1 if frame is None else frame
-    if not 1 <= number <= pages:
-        raise InputError(f"{path} has {'1 page' if pages == 1 else f'{pages} pages'}; there is no frame {number}.")
-    if pages == 1:
-        return []
-    image.seek(number - 1)
-    return [f"Page {number} of {pages} is taken{'' if frame else '; --frame chooses another'}."]
 
 
 def _grey(image: Image.Image) -> tuple[np.ndarray, list[str]]:

@@ -70,6 +70,13 @@ def identity(engine: EngineProcess) -> int:
     return int((engine._folder / "identity").read_text())
 
 
+def last_words(engine: EngineProcess) -> list[Reply]:
+    """All that is heard of a process until it has ended."""
+    heard: list[Reply] = []
+    wait_for(lambda: heard.extend(engine.poll()) or not engine.alive)
+    return heard
+
+
 def gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
@@ -124,8 +131,7 @@ def test_a_killed_or_hanging_process_is_told_for_each_request(engine, ct, sent, 
     wait_for(lambda: (engine._folder / "alive").exists() and not engine.poll())
     itself = identity(engine)
     os.kill(itself, sent)
-    heard: list[Reply] = []
-    wait_for(lambda: heard.extend(engine.poll()) or not engine.alive, 60)
+    heard = last_words(engine)
     deaths = [reply for reply in heard if isinstance(reply.answer, Failure)]
     assert [death.number for death in deaths] == numbers
     assert all(death.answer.dead and sentence in death.answer.sentence for death in deaths)  # type: ignore[union-attr]
@@ -138,8 +144,7 @@ def test_a_killed_or_hanging_process_is_told_for_each_request(engine, ct, sent, 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
 def test_an_idle_process_that_dies_is_told_once(engine):
     os.kill(identity(engine), signal.SIGKILL)
-    heard: list[Reply] = []
-    wait_for(lambda: heard.extend(engine.poll()) or not engine.alive)
+    heard = last_words(engine)
     assert [reply.number for reply in heard] == [None]
     assert isinstance(heard[0].answer, Failure)
     assert "memory ran out" in heard[0].answer.sentence
@@ -178,8 +183,7 @@ def test_an_engine_does_not_outlive_its_launcher(launcher):
 @pytest.mark.skipif(sys.platform == "win32", reason="crashes by a signal")
 def test_a_crash_is_not_called_a_lack_of_memory(engine):
     os.kill(identity(engine), signal.SIGSEGV)
-    heard: list[Reply] = []
-    wait_for(lambda: heard.extend(engine.poll()) or not engine.alive)
+    heard = last_words(engine)
     assert isinstance(heard[0].answer, Failure)
     assert "The engine was ended (code" in heard[0].answer.sentence
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -92,23 +93,25 @@ def test_a_sheared_grid_comes_back_from_a_scene(tmp_path: Path):
     np.testing.assert_allclose(again.ijk_to_ras, tilted("oblique"), atol=1e-4)
 
 
-@pytest.mark.row("dicom-tilted")
-def test_a_shift_of_less_than_half_a_pixel_is_rounding(tmp_path: Path):
+def every_other_shifted(mm: float) -> Callable[[Dataset, int], None]:
+    """Moves each second slice across its plane."""
+
     def shift(image: Dataset, k: int) -> None:
         across, *others = image.ImagePositionPatient
-        image.ImagePositionPatient = [float(across) + (0.3 if k % 2 else 0), *map(float, others)]
+        image.ImagePositionPatient = [float(across) + (mm if k % 2 else 0), *map(float, others)]
 
-    write_series(tmp_path, grids.voxels(), AXIAL, change=shift)
+    return shift
+
+
+@pytest.mark.row("dicom-tilted")
+def test_a_shift_of_less_than_half_a_pixel_is_rounding(tmp_path: Path):
+    write_series(tmp_path, grids.voxels(), AXIAL, change=every_other_shifted(0.3))
     np.testing.assert_allclose(volume_from_node(read_volume(tmp_path)).ijk_to_ras, AXIAL, atol=1e-5)
 
 
 @pytest.mark.row("dicom-shifted")
 def test_slices_that_are_shifted_this_way_and_that(tmp_path: Path):
-    def shift(image: Dataset, k: int) -> None:
-        across, *others = image.ImagePositionPatient
-        image.ImagePositionPatient = [float(across) + (2 if k % 2 else 0), *map(float, others)]
-
-    write_series(tmp_path, grids.voxels(), AXIAL, change=shift)
+    write_series(tmp_path, grids.voxels(), AXIAL, change=every_other_shifted(2))
     with pytest.raises(InputError, match="shifted against each other"):
         read_volume(tmp_path)
 

@@ -16,7 +16,7 @@ from ...engine.machine.temporary import temporary_folder
 from ...engine.volume import Window
 from ..host import quiet
 from ..names import check_name
-from ..pictures import LUMINANCE, UNKNOWN_SIZE, Picture, is_grey, luminance
+from ..pictures import LUMINANCE, UNKNOWN_SIZE, Picture, choose_one, is_grey, luminance
 from .compat import apply_modality_lut, apply_voi_lut
 from .headers import number_of, numbers_of, value_of
 from .images import Damaged, Image, read_header
@@ -50,8 +50,8 @@ def read_dicom_picture(file: Path, frame: int | None = None) -> Picture:
             raise InputError(f"{file} is a damaged DICOM file; copy it again.") from None
         if image is None:
             raise InputError(f"{file} is no DICOM image; give a file of an image series.")
-        remarks = _choose(image, frame)
-        pixels = _pixels(image, 0 if frame is None else frame - 1)
+        number, remarks = choose_one(image.file, frame, image.frames, "frame")
+        pixels = _pixels(image, number)
         if pixels.ndim == 2:
             pixels = _as_shown(pixels, image.header)
         else:
@@ -59,16 +59,6 @@ def read_dicom_picture(file: Path, frame: int | None = None) -> Picture:
             pixels = luminance(pixels)
         spacing, said = _spacing(image.header)
     return Picture(pixels, spacing, (*remarks, *said))
-
-
-def _choose(image: Image, frame: int | None) -> list[str]:
-    count, number = image.frames, 1 if frame is None else frame
-    if not 1 <= number <= count:
-        has = "1 frame" if count == 1 else f"{count} frames"
-        raise InputError(f"{image.file} has {has}; there is no frame {number}.")
-    if count == 1:
-        return []
-    return [f"Frame {number} of {count} is taken{'' if frame else '; --frame chooses another'}."]
 
 
 def _pixels(image: Image, index: int) -> np.ndarray:
