@@ -32,7 +32,7 @@ def demo(
 ) -> None:
     """Segment the MNI152 T1 template of nilearn by the words "brain" and, to see it refused, "liver"."""
     prompts = read_prompts(_PROMPTS, None, None, None)
-    settings = read_settings(axis="axial", window=None, precision=precision)
+    settings = read_settings(axis="auto", window=None, precision=precision)
     out.parent.mkdir(parents=True, exist_ok=True)
     check_folder(out, force=True)
 

@@ -39,7 +39,7 @@ def verify_built_in(entry: Entry) -> None:
     """
     file = built_in_weights(entry)
     try:
-        changed = sha256(file) != (_recorded(file) or sha256(file))
+        changed = _recorded(file) not in (None, sha256(file))
     except OSError as error:
         raise ModelError(f"'{file}' cannot be read ({error.strerror}): install {entry.title} again.") from None
     if changed:
