@@ -41,14 +41,16 @@ def main(
         parts += [
             ("a volume with the target on part of it", lambda: chain.absent_slices(model, textbook_s, slices=100)),
             ("cost against slices", lambda: chain.cost_by_slices((25, 50, 100, 200, 400), out)),
-            ("what doing less changes: masks", lambda: saliency.dice_beside_exact(slices=20)),
         ]
+    all_of_it = not (quick or without_amx)  # what doing less changes is the same on every processor
+    if all_of_it:
+        parts.append(("what doing less changes: masks", lambda: saliency.dice_beside_exact(slices=20)))
     for announcement, measure in parts:
         publish(figures, out)  # so that a run that is stopped leaves what it measured
         console.print(f"{announcement} ...")
         figures += measure()
     publish(figures, out)
-    if not quick:
+    if all_of_it:
         saliency.less_work(console, slices=4)
 
 
