@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: setup demo test slicer-versions slicer-oldest robustness fuzz lint bench bench-without-amx bench-quick screenshots quickstart-model docs
+.PHONY: setup demo test slicer-versions slicer-oldest robustness fuzz lint bench bench-without-amx bench-quick screenshots quickstart-model validate docs
 
 setup: $(INSTALLED)
 
@@ -65,14 +65,22 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-# Trains the built-in CLIP anew. CLINICAL: folder with the labelled CTs; HEADS and EXAMPLES: of Debian's packages
-# mricron-data and invesalius-examples. One process for each core.
+# Trains the second look of the built-in model anew, and goes on where it was stopped. PATIENTS: folder of many people; CLINICAL: folder
+# with the labelled CTs; HEADS and EXAMPLES: of Debian's packages mricron-data and invesalius-examples.
 HEADS := /usr/share/mricron/templates
 EXAMPLES := /usr/share/doc/invesalius-examples/examples
-STEPS := 8000
+TRAINED := output/quickstart
+SLICES := 6000
 
 quickstart-model: $(INSTALLED)
-	@test -n "$(CLINICAL)" || { echo "Name the folder with the labelled CTs: make quickstart-model CLINICAL=FOLDER"; exit 2; }
-	cd tools && OMP_NUM_THREADS=1 ../$(BIN)/python -m torch.distributed.run --nproc-per-node "$$(nproc)" \
-		-m quickstart.train --clinical "$(abspath $(CLINICAL))" --heads "$(HEADS)" --examples "$(EXAMPLES)" \
-		--steps $(STEPS) --out ../MedCLIPSAM/Resources/QuickStart
+	@test -n "$(CLINICAL)" -a -n "$(PATIENTS)" || \
+		{ echo "Name both folders: make quickstart-model PATIENTS=FOLDER CLINICAL=FOLDER"; exit 2; }
+	$(BIN)/python -m pip install -c constraints.txt -e ".[train]"
+	cd tools && OMP_NUM_THREADS=1 ../$(BIN)/python -m quickstart.everything ../$(TRAINED) "$(abspath $(CLINICAL))" \
+		"$(abspath $(PATIENTS))" --heads "$(HEADS)" --examples "$(EXAMPLES)" --slices $(SLICES)
+
+# How well the built-in model does on those people of the folder PATIENTS who were kept from training.
+validate: $(INSTALLED)
+	@test -n "$(PATIENTS)" || { echo "Name the folder: make validate PATIENTS=FOLDER"; exit 2; }
+	cd tools && ../$(BIN)/python -m quickstart.kept "$(abspath $(PATIENTS))" ../output/kept
+	$(BIN)/medclipsam validate output/kept -o output/validation --force

@@ -262,19 +262,19 @@ def test_a_model_that_is_not_installed_is_told_with_the_command(command, volume,
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_built_in_models_are_verified_and_told(command, no_network, tmp_path, monkeypatch, name):
     assert command("models", "verify", name).out == f"{name}: as it should be\n"
-    file = built_in.built_in_weights(catalogue()[name])
+    files = built_in.built_in_weights(catalogue()[name])
     told = "".join(command("models", "info", name).out.split())
-    assert built_in.sha256(file) in told
-    changed = tmp_path / file.name
-    changed.write_bytes(file.read_bytes()[:-1] + b"!")
-    monkeypatch.setattr(built_in, "built_in_weights", lambda entry: changed)
+    assert all(built_in.sha256(file) in told for file in files)
+    changed = tmp_path / files[-1].name
+    changed.write_bytes(files[-1].read_bytes()[:-1] + b"!")
+    monkeypatch.setattr(built_in, "built_in_weights", lambda entry: (*files[:-1], changed))
     monkeypatch.setattr(built_in, "_recorded", lambda file: "0" * 64)
     ended = command("models", "verify", name)
     assert (ended.code, "is damaged" in ended.err) == (2, True)
 
 
 def test_pip_knows_the_checksum_of_the_segmenter():
-    file = built_in.built_in_weights(catalogue()["lite-medsam"])
+    (file,) = built_in.built_in_weights(catalogue()["lite-medsam"])
     assert built_in._recorded(file) == built_in.sha256(file)
 
 

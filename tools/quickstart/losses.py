@@ -6,30 +6,39 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .terms import REGION_COUNT, TERM_INDEX
+from .language.terms import REGION_COUNT, TERM_INDEX
 
 PRESENT = 0.0012  # share of the picture: an organ of this size, half an aorta, counts as in the slice
 ABSENT = 0.0003  # below this it counts as not in the slice; between the two it is not asked
 
 
 def dense_losses(
-    features: Tensor, texts: Tensor, target: Tensor, known: Tensor, settled: Tensor, scale: Tensor, offset: Tensor
+    features: Tensor,
+    texts: Tensor,
+    target: Tensor,
+    known: Tensor,
+    settled: Tensor,
+    scale: Tensor,
+    offset: Tensor,
+    stands_for: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Alignment of dense features with texts: (sigmoid cross entropy, soft Dice, softmax over texts).
 
     ``features`` (N, E, P) of P cells, ``texts`` (T, E) normalised, ``target`` (N, T, P) in 0..1, ``known`` (N, T):
-    the extent of the term is known in the whole picture; ``settled`` (N, T, P): it is known in the cell.
+    the extent of the term is known in the whole picture; ``settled`` (N, T, P): it is known in the cell;
+    ``stands_for`` (N, P): of how many cells of the picture each is a sample.
     """
+    counts = stands_for[:, None]
     cosine = torch.einsum("nep,te->ntp", F.normalize(features, dim=1), texts)
     logits = scale * cosine + offset
-    weight = settled.float()
+    weight = settled * counts
     raw = F.binary_cross_entropy_with_logits(logits, target, reduction="none") * (1 + 3 * target) * weight
     cross_entropy = raw.sum() / weight.sum()
 
     probability = logits.sigmoid()
-    overlap = 2 * (probability * target).sum(-1)
-    total = (probability * probability + target * target).sum(-1)
-    present = known & (target.sum(-1) > 2)
+    overlap = 2 * (probability * target * counts).sum(-1)
+    total = ((probability * probability + target * target) * counts).sum(-1)
+    present = known & ((target * counts).sum(-1) > 2)
     dice = 1 - ((overlap + 1) / (total + 1))[present].mean()
 
     competing = (15 * cosine).masked_fill(~settled, -1e4)
@@ -41,7 +50,7 @@ def dense_losses(
     share = torch.cat([named, every[..., None] * (1 - mass).clamp(min=0)], 1)
     share = share / share.sum(1, keepdim=True).clamp(min=1e-3)
     cell = torch.where(every, torch.ones_like(mass[:, 0]), mass[:, 0].clamp(max=1))
-    cell = cell * (1 - 0.85 * target[:, TERM_INDEX["background"]])
+    cell = cell * (1 - 0.85 * target[:, TERM_INDEX["background"]]) * stands_for
     softmax = -(share * torch.cat([competing, null], 1).log_softmax(1)).sum(1)
     return cross_entropy, dice, (softmax * cell).sum() / cell.sum().clamp(min=1)
 

@@ -31,8 +31,8 @@ from MedCLIPSAMLib.engine.session.settings import Settings
 from MedCLIPSAMLib.engine.volume import Modality, Volume, Window
 from Testing import samples
 
-from .findings import HELD_OUT as FINDINGS
-from .wordings import HELD_OUT
+from .language.findings import HELD_OUT as FINDINGS
+from .language.wordings import HELD_OUT
 
 console = Console(width=120)
 

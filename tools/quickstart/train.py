@@ -1,6 +1,7 @@
-"""Trains the quick-start model: ``torchrun --nproc-per-node 2 -m quickstart.train --clinical DIR --out DIR`` in tools/.
+"""Trains the first look: ``torchrun --nproc-per-node 2 -m quickstart.train LANGUAGE OUT --clinical DIR`` in tools/.
 
-Each process draws its own slices on one thread; small layers gain little from a second one.
+Each process draws its own slices on one thread; small layers gain little from a second one. The text tower, made by
+`quickstart.language.learn`, stands still.
 """
 
 from __future__ import annotations
@@ -8,14 +9,14 @@ from __future__ import annotations
 import json
 import logging
 import math
-import random
+import shutil
 from pathlib import Path
 from typing import Annotated, cast
 
 import torch
 import torch.distributed
 import typer
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -23,13 +24,12 @@ from torch.utils.data import DataLoader
 
 from MedCLIPSAMLib.engine.clip.quickstart_net import QuickStartConfig, QuickStartNet
 
-from .augment import Slices
+from .drawing.draw import Slices
+from .drawing.everyone import load_all
+from .language.learn import Texts
+from .language.terms import REGION_COUNT, REGIONS, TERMS, membership, settled
 from .losses import bottleneck_noise, dense_losses, pooled_loss, presence_loss
-from .polish import polish_text
-from .terms import REGION_COUNT, REGIONS, TERMS, membership, settled
-from .text import encode, train_tokenizer, with_dropout
-from .volumes import load_all
-from .wordings import write_text, write_unseen
+from .sharing import share_gradients
 
 log = logging.getLogger("quickstart")
 UNSEEN_PER_STEP = 16
@@ -85,7 +85,8 @@ def losses(
     features = tower.decode(last, eighth, quarter).flatten(2)[..., cells]
     decided = torch.einsum("nlp,lt->ntp", fractions[..., cells], decisive) > 0.95
     settled_cells = known[..., None] | F.pad(decided, (0, 0, 0, extra))
-    parts = dense_losses(features, texts, target[..., cells], known, settled_cells, scale, net.dense_offset)
+    alike = torch.ones(len(images), len(cells))
+    parts = dense_losses(features, texts, target[..., cells], known, settled_cells, scale, net.dense_offset, alike)
     out: dict[str, torch.Tensor] = dict(zip(("cross_entropy", "dice", "softmax"), parts, strict=True))
     out["presence"] = presence_loss(
         tower.presence(last),
@@ -110,18 +111,11 @@ def losses(
     return out
 
 
-def _share_gradients(net: QuickStartNet, processes: int) -> None:
-    """Puts the mean of all processes' gradients into each."""
-    gradients = [p.grad for p in net.parameters() if p.grad is not None]
-    together = torch.cat([gradient.reshape(-1) for gradient in gradients]) / processes
-    torch.distributed.all_reduce(together)
-    for gradient, part in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(part.view(gradient.shape))
-
-
 def train(
+    language: Annotated[Path, typer.Argument(help="Folder of the tokenizer and the text tower.")],
+    out: Annotated[Path, typer.Argument(help="Folder for weights, sizes, tokenizer and log.")],
     clinical: Annotated[Path, typer.Option(help="Folder with the labelled CTs.")],
-    out: Annotated[Path, typer.Option(help="Folder for weights, sizes, tokenizer and log.")],
+    patients: Annotated[Path, typer.Option(help="Folder with people of many sources.")],
     heads: Annotated[Path, typer.Option(help="Templates of Debian's mricron-data.")] = Path(
         "/usr/share/mricron/templates"
     ),
@@ -129,81 +123,78 @@ def train(
         "/usr/share/doc/invesalius-examples/examples"
     ),
     steps: Annotated[int, typer.Option(help="Length of the training.")] = 8000,
-    text_steps: Annotated[int, typer.Option(help="Steps of the text tower alone afterwards.")] = 3000,
     batch_size: Annotated[int, typer.Option(help="Slices per process and step.")] = 16,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1.2e-3,
     seed: int = 0,
-    initial: Annotated[Path | None, typer.Option(help="Folder of a model to go on from.")] = None,
+    initial: Annotated[Path | None, typer.Option(help="Folder of a model whose image tower goes on.")] = None,
 ) -> None:
-    """Trains for ``steps``, then the text tower for ``text_steps``, and writes the averaged weights."""
+    """Trains for ``steps``, going on where a run that was stopped has been, and writes the averaged weights."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo")
     rank, processes = torch.distributed.get_rank(), torch.distributed.get_world_size()
     logging.basicConfig(level=logging.INFO if rank == 0 else logging.ERROR, format="%(asctime)s %(message)s")
-    torch.manual_seed(seed)
-    rng = random.Random(seed)
     out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    net = QuickStartNet(QuickStartConfig(**json.loads((language / "config.json").read_text())))
     if initial:
-        from tokenizers import Tokenizer
-
-        tokenizer = Tokenizer.from_file(str(initial / "tokenizer.json"))
-        config = QuickStartConfig(**json.loads((initial / "config.json").read_text()))
-    else:
-        tokenizer = train_tokenizer(QuickStartConfig().vocabulary, seed)
-        config = QuickStartConfig(vocabulary=tokenizer.get_vocab_size())
-    split = with_dropout(tokenizer, out / "tokenizer.json", 0.1)
-    net = QuickStartNet(config)
-    if initial:
-        from safetensors.torch import load_file
-
-        net.load_state_dict({k: v.float() for k, v in load_file(str(initial / "model.safetensors")).items()})
+        state = {name: tensor.float() for name, tensor in load_file(str(initial / "model.safetensors")).items()}
+        net.load_state_dict({n: t for n, t in state.items() if not n.startswith("text.")}, strict=False)
+    net.text.load_state_dict(load_file(str(language / "text.safetensors")))
+    net.text.requires_grad_(False)
+    shutil.copy(language / "tokenizer.json", out)
     net.to(memory_format=torch.channels_last)
-    log.info("%.2f M parameters, vocabulary %d", sum(p.numel() for p in net.parameters()) / 1e6, config.vocabulary)
+    learnt = [p for p in net.parameters() if p.requires_grad]
+    log.info("%.2f M parameters learn", sum(p.numel() for p in learnt) / 1e6)
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.997))
-    decayed = [p for p in net.parameters() if p.dim() > 1]
-    free = [p for p in net.parameters() if p.dim() <= 1]
     optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.05}, {"params": free, "weight_decay": 0.0}],
+        [
+            {"params": [p for p in learnt if p.dim() > 1], "weight_decay": 0.05},
+            {"params": [p for p in learnt if p.dim() <= 1], "weight_decay": 0.0},
+        ],
         lr=rate,
         betas=(0.9, 0.98),
     )
+    kept, first = out / "resume.pt", 1
+    if kept.exists():
+        saved = torch.load(kept, weights_only=True)
+        net.load_state_dict(saved["net"])
+        average.load_state_dict(saved["average"])
+        optimiser.load_state_dict(saved["optimiser"])
+        first = saved["step"] + 1
+    texts = Texts.load(language)
     groups = F.pad(torch.from_numpy(membership()), (0, UNSEEN_PER_STEP))
     decisive = torch.from_numpy(settled())
-    volumes = load_all(clinical, heads, examples)
+    volumes = load_all(clinical, heads, examples, patients)
     size, sums, loader = 0, {}, iter(())
-    torch.manual_seed(processes * seed + rank)
-    for step in range(1, steps + 1):
+    torch.manual_seed(processes * (seed + first) + rank)
+    for step in range(first, steps + 1):
         done = step / steps
-        wanted = next(size for until, size in PHASES if done <= until)
+        wanted = next(size for until, size in (PHASES if not initial else PHASES[-1:]) if done <= until)
         if wanted != size:
             size = wanted
             loader = iter(DataLoader(Slices(volumes, size), batch_size))
             log.info("slices of %d pixels", size)
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1, step / 100) * (0.49 * (1 + math.cos(math.pi * done)) + 0.02)
-        written = [write_text(term, rng) for term in TERMS] + [write_unseen(rng) for _ in range(UNSEEN_PER_STEP)]
-        texts = F.normalize(net.text(encode(split, written, config.context)), dim=1)
-        parts = losses(net, next(loader), texts, groups, decisive)
-        total = torch.stack([LOSS_WEIGHTS[name] * part for name, part in parts.items()]).sum()
+        parts = losses(net, next(loader), texts.draw(UNSEEN_PER_STEP), groups, decisive)
         optimiser.zero_grad()
-        total.backward()
-        _share_gradients(net, processes)
-        clip_grad_norm_(net.parameters(), 1.0)
+        torch.stack([LOSS_WEIGHTS[name] * part for name, part in parts.items()]).sum().backward()
+        share_gradients(net, processes)
+        clip_grad_norm_(learnt, 1.0)
         optimiser.step()
         average.update_parameters(net)
         for name, part in parts.items():
             sums[name] = sums.get(name, 0.0) + part.item()
         if step % 50 == 0:
             values = " ".join(f"{name} {value / 50:.3f}" for name, value in sums.items())
-            scale, offset = net.dense_scale.item(), net.dense_offset.item()
-            log.info("step %d, %s, scale %.1f %.1f", step, values, scale, offset)
+            log.info("step %d, %s, scale %.1f %.1f", step, values, net.dense_scale.item(), net.dense_offset.item())
             sums = {}
-            if rank == 0:
-                save(cast(QuickStartNet, average.module), out)
+        if rank == 0 and step % 200 == 0:
+            state = {"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
+            torch.save(state | {"step": step}, kept)
+            save(cast(QuickStartNet, average.module), out)
     if rank == 0:
-        final = cast(QuickStartNet, average.module)
-        polish_text(final, split, text_steps, seed)
-        save(final, out)
+        save(cast(QuickStartNet, average.module), out)
     torch.distributed.destroy_process_group()
 
 

@@ -19,6 +19,7 @@ from .commands.models import models
 from .commands.preview import preview
 from .commands.segment import segment
 from .commands.series import series
+from .commands.validate import validate
 from .console import complain, complain_of_unexpected, stderr
 
 DONE, UNEXPECTED, FAILED, INTERRUPTED = 0, 1, 2, 130
@@ -38,6 +39,7 @@ app.command()(segment)
 app.command()(preview)
 app.command()(series)
 app.command()(evaluate)
+app.command()(validate)
 app.command()(demo)
 app.add_typer(models, name="models")
 

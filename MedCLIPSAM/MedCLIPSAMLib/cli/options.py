@@ -147,7 +147,10 @@ class ChainOptions:
     saliency: Annotated[
         str | None,
         typer.Option(
-            "--saliency", metavar="NAME", help="m2ib, gradient or dense. Default: the model's.", rich_help_panel=_CHAIN
+            "--saliency",
+            metavar="NAME",
+            help="m2ib, gradient, dense or two-looks. Default: the model's.",
+            rich_help_panel=_CHAIN,
         ),
     ] = None
     layer: Annotated[

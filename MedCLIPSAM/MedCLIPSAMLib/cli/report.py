@@ -85,7 +85,7 @@ def make_report(
             role: {"name": model.name, "sha256": model.checksum, "device": str(model.device)}
             for role, model in (("clip", session.clip), ("segmenter", session.segmenter))
         },
-        "vocabulary": session.clip.vocabulary and list(session.clip.vocabulary.terms),
+        "vocabulary": session.vocabulary and list(session.vocabulary),
         "settings": session.choices,
         "window": [session.window.low, session.window.high],
         "prompts": prompts,
@@ -131,6 +131,9 @@ def print_results(report: Mapping[str, Any], console: Console, file: Path | None
     unknown = [prompt["name"] for prompt in report["prompts"] if prompt["taken_for"] == ""]
     if unknown:
         console.print(unknown_line(unknown, report["models"]["clip"]["name"], report["vocabulary"]), soft_wrap=True)
+    for prompt in report["prompts"]:
+        if prompt["found"] and prompt["reliability"]:
+            console.print(Text(f"{prompt['name']}: {prompt['reliability']}."), soft_wrap=True)
     settings = report["settings"]
     console.print(Text(f"Slices: {settings['axis']}, {_BECAUSE[settings['axis_because']]}."), soft_wrap=True)
     console.print(stage_line(report["seconds"]), soft_wrap=True)

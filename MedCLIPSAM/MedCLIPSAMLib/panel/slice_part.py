@@ -114,6 +114,8 @@ class SlicePart:
             text = _("{name}, slice {index}: not found, presence {score:.2f}.")
         if evidence.taken_for == "":
             text += " " + _("The model was not trained to find it.")
+        elif evidence.found and evidence.judged and evidence.reliability:
+            text += " " + _("The model was {checked}.").replace("{checked}", evidence.reliability)
         name = "" if self.preview.look is None else self.preview.look.prompt.name[:NAME_LENGTH]
         self._panel.ui.previewLabel.text = text.format(name=name, index=evidence.index, score=evidence.score)
         self._panel.refresh()

@@ -15,7 +15,8 @@ from .segmentation.segments import check_target
 if TYPE_CHECKING:
     from ..engine.session.session import Session
 
-_STAGES = {"presence": (0.0, 0.1), "saliency": (0.1, 0.5), "mask": (0.5, 1.0)}  # start and end of each, roughly
+# Start and end of each, roughly; a run has one of the looks.
+_STAGES = {"presence": (0.0, 0.1), "saliency": (0.1, 0.5), "second look": (0.1, 0.5), "mask": (0.5, 1.0)}
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ def test_every_saliency_in_what_suits_the_processor(clip, lite, volumes, salienc
     looked = session.preview(1, Prompt.parse("brain"))
     assert np.isfinite(looked.saliency).all()
     assert looked.saliency.any()
+    assert "presence" in looked.clues, "the built-in model tells it, whatever draws the map"
     edited = session.edit(1, Prompt.parse("brain"), np.array([[20.0, 20, 70, 90]]))
     assert edited.mask.any()
     assert set(session.choices["precision"].values()) == {"bf16" if amx else "fp32"}

@@ -179,8 +179,7 @@ def _checksums(entry: Entry) -> str:
     from ...engine.models.built_in import built_in_weights
 
     if entry.built_in:
-        file = built_in_weights(entry)
-        return f"{file.name}: {sha256(file)}"
+        return "\n".join(f"{file.name}: {sha256(file)}" for file in built_in_weights(entry))
     store = Store()
     known = store.checksums(entry.name) if store.state(entry) == "ready" else entry.sha256
     return "\n".join(f"{file}: {value}" for file, value in known.items()) or "recorded when it arrives"

@@ -61,7 +61,8 @@ def preview(
         if seen.taken_for == "":
             unknown.append(item.name)
         score = f", score {seen.score:.2f}" if seen.judged else ""
-        lines.append(f"{item.name}: {seen.verdict} on slice {slice_number}{score}")
+        checked = f"; {seen.reliability}" if seen.found and seen.judged and seen.reliability else ""
+        lines.append(f"{item.name}: {seen.verdict} on slice {slice_number}{score}{checked}")
         pictures.append(
             SlicePicture(
                 session.window.to_uint8(stack.array[slice_number]),
@@ -72,8 +73,8 @@ def preview(
                 f"{item.name}: {seen.verdict}{score}",
             )
         )
-    if unknown and session.clip.vocabulary:
-        lines.append(unknown_line(unknown, session.clip.name, session.clip.vocabulary.terms))
+    if unknown and session.vocabulary:
+        lines.append(unknown_line(unknown, session.clip.name, session.vocabulary))
     with watch.stage("drawing", f"Drawing {output.name}"), new_file(output) as unfinished:
         draw_panels(pictures, unfinished)
     if not quiet:

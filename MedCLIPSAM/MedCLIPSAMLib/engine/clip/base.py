@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from .second_look import SecondLook
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,18 @@ class ImageTextModel(Protocol):
 
     def features_after(self, tokens: Tensor, layer: int) -> Tensor:
         """The output of block `layer` -> (N, D): the later blocks, final norm, class token and projection."""
+        ...
+
+
+class TwiceLooking(Protocol):
+    """A model that looks a second time, through the features of one segmenter, for what its first look cannot tell."""
+
+    def second_look(self) -> SecondLook:
+        """Loaded when it is asked for first.
+
+        Raises:
+            ModelError: it is missing or damaged.
+        """
         ...
 
 

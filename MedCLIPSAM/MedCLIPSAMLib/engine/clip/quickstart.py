@@ -20,6 +20,9 @@ from ..machine.arrays import to_tensor
 from ..machine.device import ran_out
 from .base import ImageTextModel, Recommendation
 from .quickstart_net import QuickStartConfig, QuickStartNet
+from .reliability import Reliability
+from .second_look import WEIGHTS as SECOND_WEIGHTS
+from .second_look import SecondLook, second_terms
 from .vocabulary import Vocabulary
 
 _BETA = 3.0  # of M2IB: of 0.1, 1, 3 and 10 the one at which its map depends most on the text
@@ -28,7 +31,9 @@ WEIGHTS, CONFIG, TOKENIZER, ANCHORS = "model.safetensors", "config.json", "token
 
 
 class QuickStart:
-    """A `DenseImageTextModel`: every cell of a (S / 4) x (S / 4) grid has a feature in the space of the texts.
+    """A `DenseImageTextModel` and `TwiceLooking`.
+
+    Every cell of a (S / 4) x (S / 4) grid has a feature in the space of the texts.
 
     `features_after` gives the mean of the patch features, not the class token: agreement of that with a text is
     what training asked of tokens behind a noisy bottleneck, so that M2IB depends on the text. The class token
@@ -48,6 +53,7 @@ class QuickStart:
         try:
             config = QuickStartConfig(**json.loads((folder / CONFIG).read_text("utf-8")))
             parts = read_anchors(folder)
+            self.reliability = Reliability.read(folder)
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
             net = QuickStartNet(config)
             net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
@@ -65,7 +71,9 @@ class QuickStart:
         self.dense_grid = config.image_size // 4
         self.block_count = config.blocks
         self.token_width = config.width
-        self.recommended = Recommendation("dense", config.bottleneck, _BETA)
+        self._folder = folder
+        self._second: SecondLook | None = None
+        self.recommended = Recommendation("two-looks", config.bottleneck, _BETA)
         self.vocabulary = Vocabulary(parts, self.encode_text(list(parts)))
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
@@ -111,6 +119,16 @@ class QuickStart:
             seen = torch.cat([tower.presence(tokens)[:, None], cells], 1)
             return F.normalize(seen, dim=-1).half()
 
+    def second_look(self) -> SecondLook:
+        """Loaded when it is asked for first.
+
+        Raises:
+            ModelError: it is missing or damaged.
+        """
+        if self._second is None:
+            self._second = SecondLook(self._folder, self.device)
+        return self._second
+
     def dense_logits(self, cosine: Tensor) -> Tensor:
         """Cosines of cells with texts -> logits of "this cell shows it"."""
         return self._net.dense_scale.clamp(1, 40) * cosine + self._net.dense_offset
@@ -128,9 +146,10 @@ def _grey(pixels: Tensor) -> Tensor:
     return pixels.mean(1, keepdim=True)
 
 
-def weights_file() -> Path:
+def weights_files() -> tuple[Path, ...]:
     """The trained weights that come with the extension."""
-    return resource("QuickStart") / WEIGHTS
+    folder = resource("QuickStart")
+    return folder / WEIGHTS, folder / SECOND_WEIGHTS
 
 
 def read_anchors(folder: Path) -> dict[str, frozenset[str]]:
@@ -144,15 +163,15 @@ def read_anchors(folder: Path) -> dict[str, frozenset[str]]:
 
 
 def known_terms() -> tuple[str, ...]:
-    """The terms of the model that comes with the extension, without loading it.
+    """The terms of the model that comes with the extension, in both looks, without loading it.
 
     Raises:
         ModelError: its files are missing or damaged.
     """
     folder = resource("QuickStart")
     try:
-        return tuple(read_anchors(folder))
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+        return (*read_anchors(folder), *second_terms(folder))
+    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
         raise _damaged(folder) from error
 
 

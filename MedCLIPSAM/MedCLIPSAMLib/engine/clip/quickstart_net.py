@@ -62,7 +62,7 @@ def _convolution(channels_in: int, channels_out: int, stride: int) -> nn.Sequent
 
 
 @lru_cache
-def _positions(grid: int, width: int) -> Tensor:
+def position_waves(grid: int, width: int) -> Tensor:
     """Two-dimensional sine-cosine position embedding, (grid * grid, width); the same place at any grid."""
     axis = (torch.arange(grid) + 0.5) * 2 / grid - 1
     row, column = torch.meshgrid(axis, axis, indexing="ij")
@@ -102,7 +102,7 @@ class ImageTower(nn.Module):
         patches = self.stem16(eighth)
         width, grid = patches.shape[1:3]
         # Without this norm the stem's scale drowns the position embedding.
-        patches = F.layer_norm(patches.flatten(2).transpose(1, 2), (width,)) + _positions(grid, width).to(x)
+        patches = F.layer_norm(patches.flatten(2).transpose(1, 2), (width,)) + position_waves(grid, width).to(x)
         return torch.cat([self.class_token.expand(len(x), -1, -1), patches], 1), eighth, quarter
 
     def run(self, tokens: Tensor, first: int, last: int) -> Tensor:

@@ -14,12 +14,12 @@ from .catalogue import Entry
 _ENGINE = __name__.rpartition(".models.")[0]
 # Name -> function that tells where its weights are.
 _WEIGHTS = {
-    "quickstart": f"{_ENGINE}.clip.quickstart:weights_file",
-    "lite-medsam": f"{_ENGINE}.sam.lite_medsam:weights_file",
+    "quickstart": f"{_ENGINE}.clip.quickstart:weights_files",
+    "lite-medsam": f"{_ENGINE}.sam.lite_medsam:weights_files",
 }
 
 
-def built_in_weights(entry: Entry) -> Path:
+def built_in_weights(entry: Entry) -> tuple[Path, ...]:
     """The weights of a built-in model.
 
     Raises:
@@ -37,13 +37,13 @@ def verify_built_in(entry: Entry) -> None:
     Raises:
         ModelError: as of `built_in_weights`, or they have changed, or cannot be read.
     """
-    file = built_in_weights(entry)
-    try:
-        changed = _recorded(file) not in (None, sha256(file))
-    except OSError as error:
-        raise ModelError(f"'{file}' cannot be read ({error.strerror}): install {entry.title} again.") from None
-    if changed:
-        raise ModelError(f"{entry.title} is damaged: '{file}' has changed; install its package again.")
+    for file in built_in_weights(entry):
+        try:
+            changed = _recorded(file) not in (None, sha256(file))
+        except OSError as error:
+            raise ModelError(f"'{file}' cannot be read ({error.strerror}): install {entry.title} again.") from None
+        if changed:
+            raise ModelError(f"{entry.title} is damaged: '{file}' has changed; install its package again.")
 
 
 def _recorded(file: Path) -> str | None:

@@ -15,6 +15,7 @@ SALIENCY = {
     "m2ib": f"{__name__}.m2ib:M2IB",
     "gradient": f"{__name__}.gradient:Gradient",
     "dense": f"{__name__}.dense:Dense",
+    "two-looks": f"{__name__}.two_looks:TwoLooks",
 }
 
 

@@ -13,6 +13,14 @@ from torch.nn import functional as F
 from ..clip.base import ImageTextModel
 
 
+class TextEncoder(Protocol):
+    """Whatever brings texts into a space."""
+
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """T texts -> (T, D), not normalised."""
+        ...
+
+
 @dataclass(frozen=True)
 class TextQuery:
     """What to look for, in the joint space of a model.
@@ -26,7 +34,7 @@ class TextQuery:
     contrast: Tensor
 
     @classmethod
-    def encode(cls, model: ImageTextModel, wordings: Sequence[str], contrast: Sequence[str] = ()) -> TextQuery:
+    def encode(cls, model: TextEncoder, wordings: Sequence[str], contrast: Sequence[str] = ()) -> TextQuery:
         """Several wordings of one thing are an ensemble, several contrast wordings remain apart."""
         features = model.encode_text([*wordings, *contrast])
         return cls.from_features(features[: len(wordings)], features[len(wordings) :])
@@ -63,12 +71,14 @@ class SaliencyMethod(Protocol):
         localizer: the binarizer that suits its maps.
         absolute: maps are probabilities, low everywhere where the thing is absent; others must be stretched.
         preview: name of the method that stands in for it where a person waits.
+        looks_again: the model's second look stands in for it where that knows more, see `session.again`.
     """
 
     name: ClassVar[str]
     localizer: ClassVar[str]
     absolute: ClassVar[bool]
     preview: ClassVar[str]
+    looks_again: ClassVar[bool] = False
 
     @property
     def prepared_as(self) -> str:

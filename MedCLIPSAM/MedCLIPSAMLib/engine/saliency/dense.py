@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -76,14 +76,45 @@ class Dense(SaliencyMethod):
         for features in prepared:  # one at a time: half precision is kept, float32 is computed
             if cancelled is not None and cancelled():
                 raise Cancelled("Saliency was cancelled.")
-            cosine = features.float() @ torch.cat([query.target[None], rivals]).T
-            cells = cosine[1:]
-            nothing = torch.full_like(cells[:, :1], _NOTHING)
-            share = torch.cat([_SHARPNESS * cells, nothing], 1).softmax(1)[:, 0]
-            maps.append((model.dense_logits(cells[:, 0]).sigmoid() * share).sqrt())
-            presence.append(model.presence_logits(cosine[0, 0]).sigmoid())
+            seen = features.float()
+            cells, there = weigh(model, seen[0], seen[1:], query.target, rivals, _PEAK_CELLS)
+            maps.append(cells)
+            presence.append(there)
         cells = torch.stack(maps)
-        peak = cells.topk(_PEAK_CELLS, dim=1).values.mean(1)
         side = math.isqrt(cells.shape[1])
         enlarged = F.interpolate(cells.view(-1, 1, side, side), (model.image_size,) * 2, mode="bilinear")
-        return SaliencyBatch(enlarged[:, 0], cells.sum(1), (peak * torch.stack(presence)).sqrt())
+        return SaliencyBatch(enlarged[:, 0], cells.sum(1), torch.stack(presence))
+
+
+class Aligned(Protocol):
+    """What a model of aligned cells knows of its own cosines; see `DenseImageTextModel`."""
+
+    def dense_logits(self, cosine: Tensor) -> Tensor:
+        """Logits of "this cell shows it"."""
+        ...
+
+    def presence_logits(self, cosine: Tensor) -> Tensor:
+        """Logits of "this image shows it"."""
+        ...
+
+
+def weigh(
+    model: Aligned, picture: Tensor, cells: Tensor, target: Tensor, rivals: Tensor, smallest: int
+) -> tuple[Tensor, Tensor]:
+    """One image against a text and its rivals.
+
+    Args:
+        picture: (D,) of the whole image, and cells (P, D), both of length 1.
+        target: (D,) and rivals (R, D), of length 1.
+        smallest: cells of the smallest structure that can be told.
+
+    Returns:
+        (P,) probability of each cell, and the presence, both in 0..1: the geometric mean of what the most likely cells
+        and the image as a whole say.
+    """
+    cosine = cells @ torch.cat([target[None], rivals]).T
+    nothing = torch.full_like(cosine[:, :1], _NOTHING)
+    share = torch.cat([_SHARPNESS * cosine, nothing], 1).softmax(1)[:, 0]
+    probability = (model.dense_logits(cosine[:, 0]).sigmoid() * share).sqrt()
+    peak = probability.topk(smallest).values.mean()
+    return probability, (peak * model.presence_logits(picture @ target).sigmoid()).sqrt()

@@ -65,6 +65,7 @@ class SliceEvidence:
         saliency_method: what was used.
         absolute: the saliency is in 0..1 and can be compared between slices.
         edited: a person changed boxes or points.
+        reliability: how well the model was found to do on such a structure, in words; "" where that is not known.
         seconds: time by stage.
     """
 
@@ -82,6 +83,7 @@ class SliceEvidence:
     absolute: bool
     judged: bool = True
     edited: bool = False
+    reliability: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -124,7 +126,7 @@ class SegmentEvidence:
     Attributes:
         mask: (K, J, I) bool, in the order of the volume's array.
         slices: one summary for each slice of the run.
-        taken_for: as in `SliceEvidence`.
+        taken_for, reliability: as in `SliceEvidence`.
         saliency_method, localizer: what was used.
         seconds: time by stage.
     """
@@ -136,6 +138,7 @@ class SegmentEvidence:
     saliency_method: str
     localizer: str
     seconds: dict[str, float]
+    reliability: str = ""
 
     @property
     def found(self) -> bool:
@@ -153,6 +156,7 @@ class SegmentEvidence:
         return {
             "name": self.name,
             "taken_for": self.taken_for,
+            "reliability": self.reliability,
             "judged": self.judged,
             "found": self.found if self.judged else None,
             "slices_found": sum(part.found for part in self.slices) if self.judged else None,

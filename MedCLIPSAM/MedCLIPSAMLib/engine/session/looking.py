@@ -66,11 +66,17 @@ class Looker:
     """
 
     def __init__(
-        self, viewer: Viewer, model: ImageTextModel, settings: Settings, precision: str, cache: TensorCache
+        self,
+        viewer: Viewer,
+        model: ImageTextModel,
+        saliency: str,
+        settings: Settings,
+        precision: str,
+        cache: TensorCache,
     ) -> None:
         self.viewer = viewer
         self._placed = Placed(model, self._encode_again)
-        self.method = _method(settings.saliency_for(model.recommended.saliency), model, settings)
+        self.method = _method(saliency, model, settings)
         self.quick = _method(self.method.preview, model, settings)
         self.format = NumberFormat(model.name, precision)
         self._cache = cache
@@ -112,7 +118,7 @@ class Looker:
         return heat_map(saliency, self.viewer.frame, shape, absolute=self.method.absolute)
 
     def judge(self, prompt: Prompt, indices: Sequence[int]) -> list[dict[str, float]]:
-        """Clues of the slices in ``indices`` without saliency; empty if the method's maps are needed to tell.
+        """Clues of the slices in ``indices`` before saliency; empty if the method's maps are needed to tell.
 
         Raises:
             DeviceError: there is too little memory, even for one slice on the CPU.
@@ -138,6 +144,10 @@ class Looker:
         return self._placed.run(lambda: self._look(prompt, indices, cancelled, method or self.method))
 
     def _judge(self, prompt: Prompt, indices: Sequence[int]) -> list[dict[str, float]]:
+        if self.model.vocabulary is not None and hasattr(self.model, "look"):  # it was taught to tell, whatever draws
+            dense = saliency_method("dense")
+            prepared = torch.stack([each["prepared"] for each in self._seen(dense, indices)]).to(self.model.device)
+            return map_clues(dense.explain(self.model, prepared, self.query(prompt)))
         if self._neutral is None:
             self._neutral = unit(self.model.encode_text(NEUTRAL_TEXTS))
         seen = self._seen(self.method, indices)
@@ -203,7 +213,7 @@ def _kept(batch: SaliencyBatch, position: int, absolute: bool) -> Tensors:
 
 
 def _method(name: str, model: ImageTextModel, settings: Settings) -> SaliencyMethod:
-    if name == "dense" and not hasattr(model, "look"):
+    if name in ("dense", "two-looks") and not hasattr(model, "look"):
         raise InputError(f"The model {model.name} has no dense features: choose the saliency method 'm2ib'.")
     if name not in ("m2ib", "gradient"):
         return saliency_method(name)

@@ -21,6 +21,7 @@ from ..sam.base import PromptableSegmenter
 from ..sam.voting import check_voting
 from ..volume import SliceStack, Volume
 from ..volume.region import Region
+from .again import SecondLooker, which_look
 from .evidence import SegmentEvidence, SliceEvidence, SliceSummary
 from .locating import Locator, each_counts
 from .looking import Looker, Viewer
@@ -64,15 +65,19 @@ class Session:
         precision = "fp32" if published else self.settings.precision
         for model in (clip, segmenter):
             pick_precision(precision, model.device)  # one that is unknown, or not for that device, is refused now
-        self._looker = Looker(viewer, clip, self.settings, precision, cache)
+        saliency, second = which_look(self.settings, clip, segmenter)
+        self._looker = Looker(viewer, clip, saliency, self.settings, precision, cache)
         self._masker = Masker(viewer, segmenter, self.settings.voting, precision, cache)
+        self._again = second and SecondLooker(self._looker, self._masker, second, precision, cache)
         self._locator = Locator(
             viewer,
             self.settings.localize or ("kmeans" if self.settings.exact else self._looker.method.localizer),
             stretched=self.settings.slicewise or not self._looker.method.absolute,
             slicewise=self.settings.slicewise,
         )
-        self._stages = Stages(self.stack, self._looker, self._locator, self._masker, self.settings.judges_presence)
+        self._stages = Stages(
+            self.stack, self._looker, self._again, self._locator, self._masker, self.settings.judges_presence
+        )
         self._viewer = viewer
         self._corrections: dict[tuple[str, int], SliceEvidence] = {}
         self._looks: dict[tuple[Prompt, int], SliceEvidence] = {}  # what the corrections started from
@@ -91,8 +96,16 @@ class Session:
     @property
     def models(self) -> tuple[tuple[str, str, str], ...]:
         """(role, name, checksum) of each model, for provenance."""
-        models = {"clip": self.clip, "segmenter": self.segmenter}
+        models: dict[str, Any] = {"clip": self.clip, "segmenter": self.segmenter}
+        if self._again:
+            models["second look"] = self._again.model
         return tuple((role, model.name, model.checksum) for role, model in models.items())
+
+    @property
+    def vocabulary(self) -> tuple[str, ...] | None:
+        """The terms that the models were taught, in both looks; None for a model of free text."""
+        first = self.clip.vocabulary
+        return None if first is None else (*first.terms, *(sorted(self._again.model.answers) if self._again else ()))
 
     @property
     def choices(self) -> dict[str, Any]:
@@ -127,7 +140,10 @@ class Session:
         seconds: dict[str, float] = {}
         with timed(seconds, "saliency"):
             method = self._looker.quick if quick else self._looker.method
-            (saliency,), clues = self._looker.look(prompt, [index], cancelled, method)
+            if self._again and self._again.answers(prompt):
+                (saliency,), clues = self._again.look(prompt, [index])
+            else:
+                (saliency,), clues = self._looker.look(prompt, [index], cancelled, method)
         saliency = saliency.astype(np.float32)
         value = score(clues[0], prompt.sensitivity)
         positive, negative = self._points(prompt)
@@ -156,10 +172,11 @@ class Session:
             boxes,
             mask,
             scores,
-            self._looker.meaning(prompt),
+            self._meaning(prompt),
             method.name,
             method.absolute,
             self.settings.judges_presence,
+            reliability=self._reliability(prompt),
             seconds=seconds,
         )
         self._last_look = (prompt, index), evidence
@@ -167,7 +184,8 @@ class Session:
 
     def heat_map(self, index: int, prompt: Prompt) -> np.ndarray | None:
         """(H, W) float32 in 0..1: what a run saw on a slice; None where it did not look, or it is no longer kept."""
-        return self._looker.seen(prompt, index)
+        again = self._again if self._again and self._again.answers(prompt) else None
+        return (again or self._looker).seen(prompt, index)
 
     def edit(
         self,
@@ -218,6 +236,15 @@ class Session:
         )
         self._corrections[_key(prompt, index)] = evidence
         return evidence
+
+    def draw(self, index: int, boxes: np.ndarray) -> np.ndarray:
+        """(H, W) bool: what the segmenter alone draws in (B, 4) boxes, in pixels of slice ``index``.
+
+        Raises:
+            InputError: there is no such slice.
+        """
+        self._check([index])
+        return self._masker.decode(index, boxes, ())[0]
 
     def limit(self, region: Region | None) -> None:
         """Looks for nothing outside of ``region`` from now on; None is the whole volume."""
@@ -312,11 +339,21 @@ class Session:
             run.prompt.name,
             self.stack.restore(whole),
             tuple(summaries),
-            self._looker.meaning(run.prompt),
+            self._meaning(run.prompt),
             self._looker.method.name,
             self._locator.binarizer_name(run.prompt),
             run.seconds,
+            self._reliability(run.prompt),
         )
+
+    def _meaning(self, prompt: Prompt) -> str | None:
+        """As `Looker.meaning`, by the look that answers."""
+        again = self._again if self._again and self._again.answers(prompt) else None
+        return again.meaning(prompt) if again else self._looker.meaning(prompt)
+
+    def _reliability(self, prompt: Prompt) -> str:
+        term, measured = self._meaning(prompt), getattr(self.clip, "reliability", None)
+        return measured.of(term, self.stack.volume.modality) if term and measured is not None else ""
 
     def _points(self, prompt: Prompt, indices: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """As `points_on`; the positive ones are where the models see them."""

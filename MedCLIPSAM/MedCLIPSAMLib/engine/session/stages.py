@@ -9,6 +9,7 @@ import numpy as np
 from ..localize.continuity import without
 from ..presence.presence import present, score
 from ..volume import SliceStack
+from .again import SecondLooker
 from .locating import Locator
 from .looking import Looker
 from .masking import Masker
@@ -27,6 +28,7 @@ class Stages:
 
     stack: SliceStack
     looker: Looker
+    again: SecondLooker | None
     locator: Locator
     masker: Masker
     judges: bool
@@ -47,9 +49,12 @@ class Stages:
                     clues[batch[0] : batch[-1] + 1] = looker.judge(run.prompt, [run.indices[row] for row in batch])
             found = self._presence(run, clues)
             rows = np.flatnonzero(found).tolist()
-        with timed(run.seconds, "saliency"):
-            for batch in run.batches("saliency", rows, looker.at_once()):
-                seen, told = looker.look(run.prompt, [run.indices[row] for row in batch], run.cancelled)
+        again = self.again if self.again and self.again.answers(run.prompt) else None
+        stage, at_once = ("second look", again.at_once) if again else ("saliency", looker.at_once())
+        with timed(run.seconds, stage):
+            for batch in run.batches(stage, rows, at_once):
+                slices = [run.indices[row] for row in batch]
+                seen, told = again.look(run.prompt, slices) if again else looker.look(run.prompt, slices, run.cancelled)
                 maps[batch] = seen
                 for row, clue in zip(batch, told, strict=True):
                     clues[row] = clue

@@ -152,8 +152,7 @@ class Server:
         """Raises InputError for prompts that must be worded differently."""
         new = [prompt for prompt in prompts if prompt not in self._checked]
         if new:
-            vocabulary = session.clip.vocabulary
-            check_texts(new, None if vocabulary is None else vocabulary.terms)
+            check_texts(new, session.vocabulary)
             check_meanings(new, session.clip)
             self._checked.update(new)
 

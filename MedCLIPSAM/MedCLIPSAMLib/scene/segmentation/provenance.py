@@ -20,7 +20,7 @@ _PREFIX = "MedCLIPSAM."
 
 @dataclass(frozen=True)
 class ModelUse:
-    """A model which took part: its role ("clip" or "segmenter"), its name and the SHA-256 of its weights."""
+    """A model which took part: its role (clip, segmenter or second look), its name and the SHA-256 of its weights."""
 
     role: str
     name: str

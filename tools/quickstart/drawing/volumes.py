@@ -8,31 +8,20 @@ from __future__ import annotations
 
 import json
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import numpy as np
 import SimpleITK as sitk
 import torch
 from scipy import ndimage
 
+from ..language.labels import LABEL_INDEX
+from ..language.terms import REGION_COUNT, REGIONS, TERM_INDEX, elsewhere
 from .chest import read_chest
-from .terms import BRAIN, LABEL_INDEX, TERM_INDEX, TERMS
 
-BRAIN_TERMS = (
-    "brain",
-    "cerebellum",
-    "hippocampus",
-    "thalamus",
-    "caudate",
-    "putamen",
-    "frontal lobe",
-    "temporal lobe",
-    "parietal lobe",
-    "occipital lobe",
-    "skull",
-)
 UPPER_ABDOMEN = (
     "liver",
     "spleen",
@@ -47,28 +36,59 @@ UPPER_ABDOMEN = (
     "portal vein",
 )
 LOBES = ("frontal", "temporal", "parietal", "occipital")
-CHEST = ("lung", "left lung", "right lung", "heart")
+# Findings that the people whose organs are labelled do not have.
+NO_FINDINGS = (
+    "brain tumour",
+    "white matter lesion",
+    "stroke lesion",
+    "intracranial haemorrhage",
+    "perihaematomal oedema",
+    "breast lesion",
+    "lung tumour",
+    "liver tumour",
+    "pleural effusion",
+)
+PLANES = ("axial", "coronal", "sagittal")
 
 
 @dataclass
 class TrainingVolume:
-    """A volume with tissue labels. ``known`` marks the terms whose presence and extent are known everywhere."""
+    """A volume with tissue labels, or one picture of one slice.
+
+    Attributes:
+        labels: (slices, rows, columns) uint8, numbers of `LABELS`.
+        image: the same shape, int16 HU or uint8 greys; a single voxel if it is `painted`.
+        spacing: (3,) mm of slice, row, column; of a picture pixels.
+        kind: "ct" (HU), "mr" (greys), or "picture": greys that were windowed by others, shown whole.
+        globals: names of the terms of the picture as a whole that hold.
+        known: (terms,) bool, the terms whose presence and extent are known everywhere.
+        weight: how often it is drawn beside the others.
+        full: every voxel has its label, so that a contrast can be painted from them alone.
+        painted: there is no image: it is always painted.
+        flip: left and right may be exchanged.
+        turn: it lies in any of four ways.
+        planes: along which it is cut.
+    """
 
     name: str
-    image: torch.Tensor  # (1, 1, slices, rows, columns) float32, HU or 0..1
-    labels: torch.Tensor  # the same shape, float32 (grid_sample wants floats)
-    spacing: np.ndarray  # (3,) mm: slice, row, column
-    kind: str  # "ct" or "mr"
+    image: torch.Tensor
+    labels: torch.Tensor
+    spacing: np.ndarray
+    kind: str
     globals: tuple[str, ...]
-    known: torch.Tensor  # (terms,) bool
+    known: torch.Tensor
     weight: float
-    full: bool  # every voxel has its label
+    full: bool
+    painted: bool = False
+    flip: bool = False
+    turn: bool = False
+    planes: tuple[str, ...] = ("axial",)
     points: dict[int, np.ndarray] = field(default_factory=dict)
     centre: np.ndarray = field(default_factory=lambda: np.zeros(3))
-    extent: float = 0.0  # mm, the larger in-plane size of the body
+    size: np.ndarray = field(default_factory=lambda: np.zeros(3))  # mm, of the body
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     image = sitk.ReadImage(str(path))
     if image.GetDimension() == 4:
         image = image[:, :, :, 0]
@@ -104,7 +124,16 @@ def _ct_tissues(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _totalsegmentator(name: str) -> str:
+# The labels that its structures become.
+TOTALSEGMENTATOR = (
+    "liver", "spleen", "kidney_left", "kidney_right", "adrenal", "gallbladder", "stomach", "pancreas",
+    "duodenum", "small_bowel", "colon", "aorta", "vena_cava", "portal_vein", "vertebra", "spinal_cord",
+    "back_muscle", "psoas", "rib", "cartilage", "lung_left", "lung_right", "heart", "esophagus", "hip",
+    "gluteus", "iliac_vessel",
+)  # fmt: skip
+
+
+def from_totalsegmentator(name: str) -> str:
     for prefix, label in (
         ("vertebra", "vertebra"),
         ("sacrum", "vertebra"),
@@ -112,6 +141,10 @@ def _totalsegmentator(name: str) -> str:
         ("autochthon", "back_muscle"),
         ("iliopsoas", "psoas"),
         ("adrenal", "adrenal"),
+        ("hip_", "hip"),
+        ("gluteus", "gluteus"),
+        ("iliac_", "iliac_vessel"),
+        ("femur", "femur"),
     ):
         if name.startswith(prefix):
             return label
@@ -156,9 +189,11 @@ def _aal(name: str) -> str:
     return "brain_other"
 
 
-def _known(*names: str) -> torch.Tensor:
-    known = torch.zeros(len(TERMS), dtype=torch.bool)
-    known[[TERM_INDEX[name] for name in names]] = True
+def known_terms(annotated: Sequence[str], places: Sequence[str]) -> torch.Tensor:
+    """(terms,) bool: those that are annotated, those that are in none of ``places``, and those of the whole picture."""
+    known = torch.from_numpy(elsewhere(places))
+    known[[TERM_INDEX[name] for name in annotated]] = True
+    known[REGION_COUNT:] = True
     return known
 
 
@@ -172,65 +207,53 @@ def finish(
     known: torch.Tensor,
     weight: float,
     full: bool,
+    **more: Any,
 ) -> TrainingVolume:
     """A training volume of (slices, rows, columns) arrays, with what is looked up often worked out once."""
     volume = TrainingVolume(
         name,
-        torch.from_numpy(np.ascontiguousarray(image, np.float32))[None, None],
-        torch.from_numpy(np.ascontiguousarray(labels)).float()[None, None],
-        spacing,
+        torch.from_numpy(np.ascontiguousarray(image, np.int16 if kind == "ct" else np.uint8)),
+        torch.from_numpy(np.ascontiguousarray(labels, np.uint8)),
+        np.asarray(spacing, float),
         kind,
         globals_,
         known,
         weight,
         full,
+        **more,
     )
     rng = np.random.default_rng(0)
     for label in np.unique(labels):
         voxels = np.argwhere(labels == label)
         if label not in (LABEL_INDEX["other"], LABEL_INDEX["air"]) and len(voxels) >= 30:
             volume.points[int(label)] = rng.permutation(voxels)[:3000]
-    body = np.argwhere(labels != LABEL_INDEX["air"])
-    low, high = body.min(0), body.max(0)
+    body = labels != LABEL_INDEX["air"]
+    edges = [np.flatnonzero(body.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    low, high = (np.array([edge[end] for edge in edges]) for end in (0, -1))
     volume.centre = (low + high) / 2
-    volume.extent = float(max((high - low)[1:] * spacing[1:]))
+    volume.size = (high - low + 1) * volume.spacing
     return volume
 
 
 def load_abdomen(folder: Path) -> list[TrainingVolume]:
     """The labelled upper abdomen and the rest of the same scan, where only some terms are known."""
-    image, spacing = _read(folder / "abdomen_ct.nii.gz")
-    ids, _ = _read(folder / "abdomen_ct_labels.nii.gz")
+    image, spacing = read(folder / "abdomen_ct.nii.gz")
+    ids, _ = read(folder / "abdomen_ct_labels.nii.gz")
     names = {int(k): v for k, v in json.loads((folder / "labels.json").read_text()).items()}
     labels = np.zeros(ids.shape, np.uint8)
     for value, name in names.items():
-        labels[ids == value] = LABEL_INDEX[_totalsegmentator(name)]
+        labels[ids == value] = LABEL_INDEX[from_totalsegmentator(name)]
     labels = _ct_tissues(image, labels)
-    everything = torch.ones(len(TERMS), dtype=torch.bool)
-    everything[TERM_INDEX["bone"]] = everything[TERM_INDEX["fat"]] = True
-    upper = finish("abdomen", image, labels, spacing, "ct", ("ct", "abdomen"), everything, 6.0, True)
+    labelled = [term.name for term in REGIONS if set(term.labels) & set(TOTALSEGMENTATOR)]
+    everything = known_terms((*labelled, *NO_FINDINGS, "bone", "fat", "background"), ("abdomen", "chest"))
+    upper = finish("abdomen", image, labels, spacing, "ct", ("ct", "abdomen"), everything, 6.0, True, planes=PLANES)
 
-    image, spacing = _read(folder / "spine_ct.nii.gz")
-    ids, _ = _read(folder / "spine_ct_labels.nii.gz")
+    image, spacing = read(folder / "spine_ct.nii.gz")
+    ids, _ = read(folder / "spine_ct_labels.nii.gz")
     image, ids = image[:82], ids[:82]  # the slices above are the labelled abdomen
     labels = np.where(ids > 0, LABEL_INDEX["vertebra"], 0).astype(np.uint8)
     labels = _ct_tissues(image, labels)
-    always = (
-        *BRAIN_TERMS,
-        *CHEST,
-        "spleen",
-        "stomach",
-        "adrenal gland",
-        "vertebra",
-        "background",
-        "fat",
-        "ct",
-        "mr",
-        "head",
-        "chest",
-        "costal cartilage",
-        "bone",
-    )
+    always = ("vertebra", "background", "fat", "spleen", "stomach", "adrenal gland", "costal cartilage", *NO_FINDINGS)
     below = finish(
         "middle",
         image[50:],
@@ -238,8 +261,8 @@ def load_abdomen(folder: Path) -> list[TrainingVolume]:
         spacing,
         "ct",
         ("ct", "abdomen"),
-        _known(*always, "abdomen", "pelvis"),
-        1.5,
+        known_terms((*always, "lung", "left lung", "right lung", "heart"), ("abdomen", "pelvis")),
+        1.0,
         False,
     )
     pelvis = finish(
@@ -249,8 +272,8 @@ def load_abdomen(folder: Path) -> list[TrainingVolume]:
         spacing,
         "ct",
         ("ct", "pelvis"),
-        _known(*always, *UPPER_ABDOMEN, "rib", "pelvis"),
-        4.0,
+        known_terms((*always, *UPPER_ABDOMEN, "rib"), ("abdomen", "pelvis")),
+        1.0,
         False,
     )
     return [upper, below, pelvis]
@@ -261,12 +284,11 @@ def load_chest(folder: Path) -> list[TrainingVolume]:
     image, labels = read_chest(folder)
     labels = _ct_tissues(image, labels)
     spacing = np.array([1.5] * 3)
-    both = (*BRAIN_TERMS, "aorta", "vertebra", "background", "fat", "ct", "mr", "chest", "head", "pelvis", "psoas")
-    absent = ("kidney", "left kidney", "right kidney", "gallbladder")
-    dome = _known(*both, *CHEST, *absent)
-    chest = _known(*both, *CHEST, *absent, "liver", "spleen", "stomach", "pancreas", "duodenum", "small bowel")
+    both = ("aorta", "vertebra", "background", "fat", "lung", "left lung", "right lung", "heart", *NO_FINDINGS)
+    dome = known_terms((*both, "kidney", "left kidney", "right kidney", "gallbladder"), ("chest", "abdomen"))
+    chest = known_terms(both, ("chest",))
     return [
-        finish("dome", image[15:56], labels[15:56], spacing, "ct", ("ct", "chest"), dome, 2.5, False),
+        finish("dome", image[15:56], labels[15:56], spacing, "ct", ("ct", "chest"), dome, 2.0, False),
         finish("chest", image[50:140], labels[50:140], spacing, "ct", ("ct", "chest"), chest, 1.5, False),
     ]
 
@@ -288,18 +310,16 @@ def load_ct_head(folder: Path) -> list[TrainingVolume]:
     labels[ndimage.binary_dilation(brain, iterations=2) & (labels == LABEL_INDEX["skull"])] = LABEL_INDEX["other"]
     labels[brain & body] = LABEL_INDEX["brain_other"]
     labels[:12][labels[:12] != LABEL_INDEX["air"]] = LABEL_INDEX["other"]
-    known = torch.ones(len(TERMS), dtype=torch.bool)
-    lobes = ("cerebellum", "hippocampus", "thalamus", "caudate", "putamen", "bone", "fat")
-    known[[TERM_INDEX[name] for name in (*lobes, *(f"{lobe} lobe" for lobe in LOBES))]] = False
+    known = known_terms(("brain", "skull", "background", *NO_FINDINGS), ("head",))
     spacing = np.array([1.5, 0.957, 0.957])
     return [finish("ct head", image, labels, spacing, "ct", ("ct", "head"), known, 0.7, False)]
 
 
 def load_head(folder: Path) -> list[TrainingVolume]:
     """Colin27 T1 head with AAL labels (Debian's mricron-data)."""
-    image, spacing = _read(folder / "ch2.nii.gz")
-    regions, _ = _read(folder / "aal.nii.gz")
-    stripped, _ = _read(folder / "ch2bet.nii.gz")
+    image, spacing = read(folder / "ch2.nii.gz")
+    regions, _ = read(folder / "aal.nii.gz")
+    stripped, _ = read(folder / "ch2bet.nii.gz")
     image = image.astype(np.float32)
     body = body_mask(image, 18)
     labels = np.where(body, LABEL_INDEX["skull"], LABEL_INDEX["air"]).astype(np.uint8)
@@ -312,15 +332,7 @@ def load_head(folder: Path) -> list[TrainingVolume]:
         if len(parts) > 1:
             labels[regions == int(parts[0])] = LABEL_INDEX[_aal(parts[1])]
     labels[:20][labels[:20] == LABEL_INDEX["skull"]] = LABEL_INDEX["other"]
-    image = np.clip(image / np.percentile(image[body], 99), 0, 1.2)
-    known = torch.ones(len(TERMS), dtype=torch.bool)
-    known[[TERM_INDEX["bone"], TERM_INDEX["fat"]]] = False
-    return [finish("head", image, labels, spacing, "mr", ("mr", "head"), known, 1.8, True)]
-
-
-def load_all(clinical: Path, heads: Path, examples: Path) -> list[TrainingVolume]:
-    """Every training volume; the folders are those of `train`."""
-    volumes = [*load_abdomen(clinical), *load_chest(clinical), *load_ct_head(examples), *load_head(heads)]
-    if not any(LABEL_INDEX[label] in volumes[-1].points for label in BRAIN):
-        raise ValueError(f"{heads} holds no labelled brain; check the AAL label files of mricron-data")
-    return volumes
+    image = np.clip(image / np.percentile(image[body], 99), 0, 1.2) / 1.2 * 255
+    parts = ("brain", "cerebellum", "hippocampus", "thalamus", "caudate", "putamen", "skull", "background")
+    known = known_terms((*parts, *(f"{lobe} lobe" for lobe in LOBES), *NO_FINDINGS), ("head",))
+    return [finish("head", image, labels, spacing, "mr", ("mr", "head"), known, 1.5, True, planes=PLANES)]

@@ -9,15 +9,25 @@ from .findings import write_finding
 from .terms import Term, listed
 
 # Texts that no training image shows: the answer is "not here" everywhere.
-UNSEEN = (
-    "uterus; prostate; bladder; urinary bladder; ovary; eye; eyeball; orbit; optic nerve; thyroid; trachea; tumour;"
-    " tumor; lesion; cyst; metastasis; hemorrhage; haematoma; stroke; infarct; abscess; fracture; knee; meniscus;"
-    " femur; hip joint; humerus; shoulder; tooth; teeth; mandible; breast; nodule; stent; catheter; pacemaker;"
-    " implant; fetus; placenta; retina; polyp; cat; dog; car; bicycle; tree; house; table; nothing; unknown thing;"
-    " hello world; banana; lymph node; oedema; effusion; pneumonia; emphysema; aneurysm; thrombus; calcification;"
-    " cartilage of the knee; ligament; tendon; wrist; hand; finger; foot; ankle; elbow; ear; nose; sinus; tongue;"
-    " parotid gland; larynx; vocal cords; appendix; hernia; wall; window; computer; river; mountain; music"
-)
+UNSEEN = """
+    uterus; bladder; urinary bladder; ovary; ovaries; eye; eyeball; orbit; optic nerve; thyroid; thyroid gland; trachea;
+    cyst; abscess; fracture; meniscus; hip joint; humerus; shoulder; tooth; teeth; stent; catheter; pacemaker; implant;
+    fetus; placenta; retina; polyp; cat; dog; car; bicycle; tree; house; table; nothing; unknown thing; hello world;
+    banana; lymph node; pneumonia; emphysema; aneurysm; thrombus; calcification; cartilage of the knee; ligament;
+    tendon; wrist; hand; finger; foot; ankle; elbow; ear; nose; sinus; tongue; appendix; hernia; wall; window; computer;
+    river; mountain; music; pneumothorax; consolidation; ground glass opacity; atelectasis; fibrosis; thymus; testis;
+    scrotum; penis; vagina; cervix; rectum; anus; ureter; urethra; seminal vesicle; clavicle; scapula; sternum; sacrum;
+    coccyx; patella; fibula; forearm; radius; ulna; metacarpal; metatarsal; toe; heel; calf muscle; thigh; quadriceps;
+    biceps; deltoid; trapezius; chewing muscle; tonsil; pharynx; epiglottis; submandibular gland; lacrimal gland;
+    pituitary; hypothalamus; corpus callosum; optic chiasm; cochlea; mastoid; maxilla; maxillary sinus; nasal cavity;
+    coronary artery; pulmonary vein; azygos vein; carotid artery; jugular vein; renal artery; renal vein;
+    splenic artery; mesenteric artery; femoral artery; aortic valve; mitral valve; pericardium; diaphragm;
+    bronchus; bronchi; skin;
+    nipple; lymphoma; carcinoma of the prostate; thyroid cancer; bone metastasis; osteoporosis; arthritis; scoliosis;
+    steatosis; cirrhosis; hydronephrosis; kidney stone; appendicitis; diverticulitis; colon cancer; pancreatic cancer;
+    gallstone; ascites; free air; endotracheal tube; nasogastric tube; pacemaker lead; sternal wire; hip prosthesis;
+    spaceship; football; keyboard; coffee; sandwich; airplane; guitar; carburettor; umbrella; bottle; chair; shoe
+"""
 UNSEEN_TEXTS = listed(UNSEEN)
 
 TEMPLATES = tuple(
@@ -85,7 +95,20 @@ HELD_OUT = {
         "splenic volume",
         "lymphoid organ in the left upper abdomen",
     ),
+    "kidney": ("the kidney organs", "renal volume", "where can I see the kidneys"),
+    "brain tumour": ("intracranial neoplasm", "tumorous mass in the brain", "brain tumour region"),
+    "breast lesion": ("nodule in the breast", "suspicious breast finding", "breast neoplasm"),
+    "lung tumour": ("lung nodule", "neoplasm of the lung", "cancer in the lung"),
+    "liver tumour": ("cancer of the liver", "neoplasm of the liver", "hepatic malignancy"),
+    "intracranial haemorrhage": ("brain haemorrhage", "blood in the brain", "bleeding inside the skull"),
+    "mandible": ("bone of the lower jaw", "mandible bone", "the jaw"),
+    "parotid gland": ("parotid tissue", "salivary gland parotid", "the parotids"),
+    "left ventricle": ("left ventricle of the heart", "cavity of the left ventricle"),
+    "left atrium": ("left atrium of the heart", "cavity of the left atrium"),
+    "intervertebral disc": ("discs of the spine", "intervertebral disk space"),
 }
+
+_KEPT = {text.lower() for texts in HELD_OUT.values() for text in texts}
 
 
 def _letters(rng: random.Random) -> str:
@@ -93,7 +116,14 @@ def _letters(rng: random.Random) -> str:
 
 
 def write_text(term: Term, rng: random.Random) -> str:
-    """A random wording of ``term``: a noun in a template or a phrase, with filler words and slips of the pen."""
+    """A random wording of ``term``, none of those that are kept: a noun in a template, or a phrase, with fillers."""
+    text = _write_text(term, rng)
+    while text.lower() in _KEPT:
+        text = _write_text(term, rng)
+    return text
+
+
+def _write_text(term: Term, rng: random.Random) -> str:
     if term.name in DOES and rng.random() < 0.2:
         text = describe(term.name, rng)
         if rng.random() < 0.3:
@@ -120,6 +150,26 @@ def _with_fillers(text: str, rng: random.Random) -> str:
             word = _letters(rng) if rng.random() < 0.25 else rng.choice(FILLERS)
             # Only at the ends, so that a noun of several words stays whole.
             words.insert(rng.choice((0, len(words))), word)
+    return " ".join(words)
+
+
+def slip(text: str, rng: random.Random) -> str:
+    """``text`` with a typing mistake in one of its longer words."""
+    words = text.split()
+    long = [index for index, word in enumerate(words) if len(word) > 3]
+    if not long:
+        return text
+    index = rng.choice(long)
+    word, at = words[index], rng.randrange(1, len(words[index]) - 1)
+    letter = rng.choice("abcdefghijklmnopqrstuvwxyz")
+    words[index] = rng.choice(
+        (
+            word[:at] + word[at + 1 :],
+            word[:at] + word[at] + word[at:],
+            word[:at] + word[at + 1] + word[at] + word[at + 2 :],
+            word[:at] + letter + word[at + 1 :],
+        )
+    )
     return " ".join(words)
 
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from .terms import TERMS
-from .wordings import FILLERS, HELD_OUT, UNSEEN_TEXTS, write_text, write_unseen
+from .wordings import FILLERS
 
 
-def train_tokenizer(vocabulary: int, seed: int = 0) -> Tokenizer:
+def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
     """Learns at most ``vocabulary`` tokens; every lower-case letter and digit is one, so no word is unknown."""
-    rng = random.Random(seed)
-    corpus = [write_text(term, rng) for term in TERMS for _ in range(300)]
-    corpus += [write_unseen(rng) for _ in range(1000)] + list(UNSEEN_TEXTS) + FILLERS
-    held_out = {text.lower() for texts in HELD_OUT.values() for text in texts}
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -29,7 +23,7 @@ def train_tokenizer(vocabulary: int, seed: int = 0) -> Tokenizer:
         min_frequency=3,
         initial_alphabet=list("abcdefghijklmnopqrstuvwxyz0123456789"),
     )
-    tokenizer.train_from_iterator((text for text in corpus if text.lower() not in held_out), trainer)
+    tokenizer.train_from_iterator([*texts, *FILLERS], trainer)
     return tokenizer
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from .terms import listed
+from .terms import TERMS, listed
 
 # Noun and adjective of the organs that a finding is put into.
 ORGANS = (
@@ -43,33 +43,39 @@ PARTS = ("artery", "arteries", "nerve", "duct", "ligament", "hilum", "capsule", 
 OTHERS = listed(
     """
     left lobe of the liver; right lobe of the liver; left hepatic lobe; right hepatic lobe; caudate lobe;
-    quadrate lobe; liver segment 4; segment vii of the liver; hepatic vein; hepatic veins; bile duct;
+    quadrate lobe; liver segment 4; segment vii of the liver; bile duct;
     common bile duct; gallstone; gallstones; renal vein; renal pelvis; ureter; ureters; renal medulla; renal capsule;
     head of the pancreas; tail of the pancreas; pancreatic tail; gastric antrum; pylorus; gastric fundus;
-    oesophagus; esophagus; rectum; caecum; appendix; mesentery; omentum; ascites; free fluid; pleural effusion;
-    aortic valve; aortic root; left ventricle; right ventricle; left atrium; right atrium; mitral valve; septum;
-    coronary artery; coronary arteries; pericardium; pulmonary artery; pulmonary vein; bronchus; bronchi; left upper
-    lobe; right lower lobe of the lung; lingula; pleura; diaphragm; mediastinum; superior vena cava; iliac artery;
-    superior mesenteric artery; coeliac trunk; intervertebral disc; disc herniation; pedicle; spinous process;
-    nerve root; sternum; clavicle; scapula; sacrum; coccyx; iliac bone; hip bone; pelvis bone; abdominal wall; muscle
-    of the abdominal wall; rectus abdominis; gluteal muscle; glioma; glioblastoma; meningioma; brain metastases;
-    brain tumour; brain tumor; white matter lesions; ventricle; lateral ventricles; corpus callosum; brain stem;
-    pons; midbrain; pituitary gland; optic chiasm; falx; temporal bone; maxillary sinus; subdural haematoma
+    rectum; caecum; appendix; mesentery; omentum; ascites; free fluid;
+    aortic valve; aortic root; mitral valve; septum;
+    coronary artery; coronary arteries; pericardium; pulmonary vein; bronchus; bronchi; left upper
+    lobe; right lower lobe of the lung; lingula; pleura; diaphragm; mediastinum;
+    superior mesenteric artery; coeliac trunk; disc herniation; pedicle; spinous process;
+    nerve root; sternum; clavicle; scapula; sacrum; coccyx; abdominal wall; muscle
+    of the abdominal wall; rectus abdominis; corpus callosum; pituitary gland; optic chiasm; falx; temporal bone;
+    maxillary sinus
     """
 )
 VESSELS = ("aorta", "vena cava")  # "aortic vessel" is the aorta
+# What is a term of its own: tumours of these, and what may be called one.
+TAUGHT = {
+    organ: frozenset(LESIONS)
+    - {"cyst", "cysts", "abscess", "stone", "stones", "biopsy needle", "stent", "drain", "scar"}
+    for organ in ("liver", "lung", "brain")
+}
+_NAMES = {text for term in TERMS for text in (*term.nouns, *term.phrases)}
 # Kept out of training, for the report on what is not there.
 HELD_OUT = (
     "hepatic haemangioma",
-    "cancer of the liver",
+    "cancer of the kidney",
     "splenic laceration",
     "stone in the kidney",
     "renal artery",
     "gastric ulcer",
     "aortic dissection",
-    "lung nodule",
+    "thyroid nodule",
     "left lobe of the liver",
-    "brain haemorrhage",
+    "retinal haemorrhage",
 )
 
 
@@ -81,7 +87,7 @@ def _compose(rng: random.Random) -> str:
     if kind < 0.5 and noun not in VESSELS:
         part = rng.choice(PARTS)
         return rng.choice((f"{adjective} {part}", f"{adjective} {part}", f"{part} of the {noun}"))
-    lesion = rng.choice(LESIONS)
+    lesion = rng.choice([lesion for lesion in LESIONS if lesion not in TAUGHT.get(noun, ())])
     return rng.choice(
         (
             f"{noun} {lesion}",
@@ -94,8 +100,8 @@ def _compose(rng: random.Random) -> str:
 
 
 def write_finding(rng: random.Random) -> str:
-    """A random text such as "hepatic cyst", "stone in the kidney" or "left ventricle"."""
+    """A random text such as "hepatic cyst", "stone in the kidney" or "mitral valve"."""
     text = _compose(rng)
-    while text in HELD_OUT:
+    while text in HELD_OUT or text in _NAMES:
         text = _compose(rng)
     return text

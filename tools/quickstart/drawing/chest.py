@@ -15,7 +15,7 @@ import SimpleITK as sitk
 from scipy import ndimage
 from skimage.draw import polygon2mask
 
-from .terms import LABEL_INDEX
+from ..language.labels import LABEL_INDEX
 
 OUTLINES = Path(__file__).with_name("chest_outlines.json")
 MARGIN = ((0, 0), (6, 24), (58, 58))  # voxels added: slices, rows, columns

@@ -1,0 +1,150 @@
+"""`medclipsam validate`: how well the chain does on labelled people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from .. import options
+from ..console import stderr, stdout
+from ..files import check_folder, new_files
+from ..progress import Stopwatch
+from ..report import as_json
+from ..request import read_settings
+
+if TYPE_CHECKING:
+    from ...engine.session.session import Session
+    from ...engine.session.settings import Settings
+    from ..validation.measuring import Answer
+    from ..validation.people import Labelled
+    from ..validation.pictures import Case
+    from ..validation.table import Row
+
+
+def validate(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER", help="Labelled people: pictures with masks, or volumes with label maps."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", help="Folder for table, answers and pictures.")
+    ],
+    clip: Annotated[str, typer.Option("--clip", metavar="NAME|FOLDER", help="Image-text model.")] = "quickstart",
+    sam: Annotated[str, typer.Option("--sam", metavar="NAME|FILE", help="Promptable segmenter.")] = "lite-medsam",
+    saliency: Annotated[str | None, typer.Option("--saliency", metavar="NAME", help="Default: the model's.")] = None,
+    axis: Annotated[str, typer.Option("--axis", metavar="AXIS", help="Of volumes; see `segment`.")] = "auto",
+    device: options.DeviceOption = "auto",
+    precision: options.PrecisionOption = "auto",
+    force: options.ForceOption = False,
+    json: options.JsonOption = False,
+) -> None:
+    """Run the chain over labelled people, text alone, and tell how well it does: Dice, absence, presence.
+
+    Beside it stands what the segmenter makes of the true boxes, which is as good as the text can be.
+    """
+    watch = Stopwatch(stderr())
+    with watch.stage("starting", "Starting"):
+        from ..validation.people import find_people
+
+        check_folder(output, force=force)
+        people = find_people(folder)
+        from ...engine.clip.registry import load_clip
+        from ...engine.sam.registry import load_segmenter
+
+        models = load_clip(clip, device), load_segmenter(sam, device)
+        settings = read_settings(axis=axis, window=None, saliency=saliency, precision=precision)
+    from ..validation.pictures import draw
+    from ..validation.table import summarise
+
+    with new_files(output) as made:
+        answers: list[Answer] = []
+        cases: dict[tuple[str, str, str], list[Case]] = {}
+        with watch.counted("people", "Segmenting", len(people)) as done:
+            for person in people:
+                for answer, case in _answers(person, models, settings):
+                    answers.append(answer)
+                    if case is not None:
+                        cases.setdefault((answer.structure, answer.source, answer.axis), []).append(case)
+                done()
+        rows = summarise(answers)
+        for number, (names, shown) in enumerate(cases.items()):
+            draw(", ".join(names), shown, made / f"{number:03}-{_plain(names[0])}.png")
+        account = {
+            "folder": str(folder),
+            "models": {model.name: model.checksum for model in models},
+            "rows": [row.to_dict() for row in rows],
+        }
+        (made / "validation.json").write_text(as_json(account), encoding="utf-8")
+        (made / "answers.json").write_text(
+            as_json({"answers": [asdict(answer) for answer in answers]}), encoding="utf-8"
+        )
+    if json:
+        print(as_json(account), end="")
+    else:
+        stdout().print(_table(rows))
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\W+", "-", text)
+
+
+def _answers(case: Labelled, models: tuple[Any, Any], settings: Settings) -> Iterator[tuple[Answer, Case | None]]:
+    """An answer for each structure of an image, with a picture of those that it has."""
+    from ...engine.prompt.prompt import Prompt
+    from ...engine.session.session import Session
+    from ..validation.measuring import Answer, measure
+    from ..validation.people import read_case
+    from ..validation.pictures import Case
+
+    volume, labels = read_case(case)
+    session: Session = Session(volume, *models, settings)
+    for text in (*case.source.prompts, *case.source.absent):
+        named = text in case.source.prompts
+        truth = np.isin(labels, case.source.numbers(text)) if named else np.zeros(labels.shape, bool)
+        if named and not truth.any() and case.source.partial:
+            continue
+        mask, told = measure(session, Prompt(text, (text,)), truth)
+        about = (case.source.name, case.source.modality, session.stack.plane, case.person, case.name, text)
+        answer = Answer(*about, **told)  # type: ignore[arg-type]
+        if answer.dice is None:
+            yield answer, None
+            continue
+        shown = session.stack.arrange(truth)
+        most = int(shown.reshape(len(shown), -1).sum(1).argmax())
+        grey = session.window.to_uint8(session.stack.array[most])
+        yield answer, Case.at_most(answer.dice, case.name, grey, shown[most], mask[most])
+
+
+def _table(rows: list[Row]) -> Table:
+    table = Table("Structure", "Source", "Axis")
+    for title in ("People", "Dice", "Quartiles", "True boxes", "Missed", "Claimed", "AUC", "Calibration error"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        quartiles = "" if row.quartiles is None else " ".join(f"{value:.2f}" for value in row.quartiles)
+        numbers = (_short(row.dice), quartiles, _short(row.boxed), _percent(row.missed), _percent(row.claimed))
+        table.add_row(
+            Text(row.structure),
+            Text(row.source),
+            row.axis,
+            str(row.people),
+            *numbers,
+            _short(row.auc),
+            _short(row.calibration),
+        )
+    return table
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.0f} %"

@@ -1,0 +1,142 @@
+"""The part of a session that looks a second time, through the segmenter's features, for what the first cannot tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ..clip.base import ImageTextModel, TwiceLooking
+from ..clip.second_look import SecondLook
+from ..errors import InputError
+from ..machine.arrays import to_array
+from ..machine.cache import TensorCache, Tensors
+from ..machine.device import Placed
+from ..machine.precision import NumberFormat
+from ..prompt.prompt import Prompt
+from ..saliency import TextQuery
+from ..saliency.dense import weigh
+from ..sam.base import PromptableSegmenter
+from .evidence import heat_map
+from .looking import Looker
+from .masking import Masker
+from .settings import Settings
+
+_AT_ONCE = 8
+_SMALLEST = 12  # cells of the smallest structure that is told: on a whole cross section about 5 mm wide
+
+
+def which_look(
+    settings: Settings, clip: ImageTextModel, segmenter: PromptableSegmenter
+) -> tuple[str, SecondLook | None]:
+    """The saliency method, and the second look if it has one; the first look alone where the segmenter is another.
+
+    Raises:
+        InputError: two looks were asked for, and the models do not go together.
+        ModelError: the second look is damaged.
+    """
+    name = settings.saliency_for(clip.recommended.saliency)
+    if name != "two-looks":
+        return name, None
+    second = cast(TwiceLooking, clip).second_look() if hasattr(clip, "second_look") else None
+    if second is not None and second.segmenter == segmenter.checksum:
+        return name, second
+    if settings.saliency is not None:
+        raise InputError(
+            f"The model {clip.name} has no second look for the segmenter {segmenter.name}: leave out two-looks."
+        )
+    return "dense", None
+
+
+class SecondLooker:
+    """Looks of the second kind, each computed once.
+
+    Attributes:
+        format: in which the head looks.
+    """
+
+    def __init__(self, looker: Looker, masker: Masker, second: SecondLook, precision: str, cache: TensorCache) -> None:
+        self._looker, self._masker = looker, masker
+        self._queries: dict[tuple[tuple[str, ...], tuple[str, ...]], TextQuery] = {}
+        self._placed = Placed(second, self._queries.clear)
+        self.format = NumberFormat(second.name, precision)
+        self._cache = cache
+
+    @property
+    def model(self) -> SecondLook:
+        """On the device where it is now."""
+        return self._placed.model
+
+    @property
+    def at_once(self) -> int:
+        """How many slices are best looked at together: on a CPU a second one gains nothing."""
+        return 1 if self._masker.segmenter.device.type == "cpu" else _AT_ONCE
+
+    def answers(self, prompt: Prompt) -> bool:
+        """Whether this look is the one to ask: the first does not know what the prompt means, and this one does."""
+        return self._looker.meaning(prompt) == "" and self.meaning(prompt) in self._placed.model.answers
+
+    def meaning(self, prompt: Prompt) -> str:
+        """The term of its vocabulary that the prompt means, "" if it is near none."""
+        return self._placed.run(lambda: self._placed.model.vocabulary.meaning(self._query(prompt).target)) or ""
+
+    def look(self, prompt: Prompt, indices: Sequence[int]) -> tuple[np.ndarray, list[dict[str, float]]]:
+        """Saliency (N, S, S) float16, of the size of the first look's, and clues of ``prompt`` on the slices.
+
+        Raises:
+            DeviceError: there is too little memory, even for one slice on the CPU.
+        """
+
+        def explain(missing: list[int]) -> list[Tensors]:
+            second, query = self._placed.model, self._query(prompt)
+            rivals = torch.cat([query.contrast, second.vocabulary.rivals(query.target)])
+            made = []
+            for kept in self._kept([indices[position] for position in missing]):
+                picture, cells = second.features(kept)
+                probability, presence = weigh(second, picture, cells, query.target, rivals, _SMALLEST)
+                made.append({"map": probability.unflatten(0, (second.dense_grid, -1)).half(), "presence": presence})
+            return made
+
+        def run() -> list[Tensors]:
+            return self._cache.each((self._key(prompt, index) for index in indices), explain)
+
+        looks = self._placed.run(run)
+        return self._enlarged(looks).astype(np.float16), [{"presence": float(look["presence"])} for look in looks]
+
+    def seen(self, prompt: Prompt, index: int) -> np.ndarray | None:
+        """See `Looker.seen`."""
+        kept = self._cache.get(self._key(prompt, index))
+        if kept is None:
+            return None
+        viewer = self._looker.viewer
+        return heat_map(self._enlarged([kept])[0], viewer.frame, viewer.stack.array.shape[1:], absolute=True)
+
+    def _enlarged(self, looks: Sequence[Tensors]) -> np.ndarray:
+        """(N, S, S) float32 maps of the size of the first look's."""
+        maps = torch.stack([look["map"] for look in looks])[:, None].float()
+        return to_array(F.interpolate(maps, (self._looker.model.image_size,) * 2, mode="bilinear")[:, 0])
+
+    def _query(self, prompt: Prompt) -> TextQuery:
+        """The prompt's texts in the space of this look."""
+        texts = (prompt.wordings, prompt.contrast)
+        if texts not in self._queries:
+            self._queries[texts] = TextQuery.encode(self._placed.model, *texts)
+        return self._queries[texts]
+
+    def _key(self, prompt: Prompt, index: int) -> str:
+        return f"second look {prompt.wordings} {prompt.contrast} {index}"
+
+    def _kept(self, indices: Sequence[int]) -> list[Tensors]:
+        """What the head makes of each slice, whatever the text."""
+
+        def make(missing: list[int]) -> list[Tensors]:
+            second = self._placed.model
+            slices = [indices[position] for position in missing]
+            features = torch.cat([embedding.features for embedding in self._masker.embed(slices)])
+            pictures = self._looker.viewer.pictures(slices, second.picture_size)[..., 0]
+            return self.format.run(second.device, lambda: second.look(features, pictures))
+
+        return self._cache.each((f"second look {index}" for index in indices), make)

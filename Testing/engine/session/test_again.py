@@ -1,0 +1,159 @@
+"""Two looks: the second answers what the first does not know, is computed once, and goes with one segmenter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from MedCLIPSAMLib.engine.clip.base import Recommendation
+from MedCLIPSAMLib.engine.clip.vocabulary import Vocabulary
+from MedCLIPSAMLib.engine.errors import Cancelled, InputError
+from MedCLIPSAMLib.engine.prompt.prompt import Prompt
+
+from ..bars import BRIGHT, dice, session
+from ..fakes import GreyClip, GreySegmenter
+
+
+class Second:
+    """Knows "lamp" by that name only, and sees there what `GreyClip` calls bright, on 32 x 32 cells."""
+
+    name = "second"
+    checksum = "3" * 64
+    segmenter = GreySegmenter.checksum
+    dense_grid, picture_size = 32, 64
+    answers = frozenset({"lamp"})
+    device = torch.device("cpu")
+    on_cpu: Any = None
+
+    def __init__(self, blind: bool = False) -> None:
+        self.looked, self._blind = 0, blind
+        parts = {text: frozenset({text}) for text in ("lamp", "bright")}
+        self.vocabulary = Vocabulary(parts, self.encode_text(list(parts)))
+
+    def encode_text(self, texts: Sequence[str]) -> torch.Tensor:
+        return F.one_hot(torch.tensor([{"lamp": 0, "bright": 1}.get(text, 2) for text in texts]), 3).float()
+
+    def look(self, features: torch.Tensor, pictures: np.ndarray) -> list[dict[str, torch.Tensor]]:
+        assert features.shape[0] == len(pictures)
+        assert pictures.shape[1:] == (64, 64)
+        self.looked += len(pictures)
+        grey = F.avg_pool2d(torch.from_numpy(pictures)[:, None].float(), 2)[:, 0]
+        bright = ((grey > 140) & (grey <= 230)).float() * (not self._blind)
+        cells = torch.stack([bright, torch.zeros_like(bright), 1 - bright], 1)
+        there = (bright.flatten(1).sum(1) > 12).float()
+        pictures_seen = F.normalize(torch.stack([there, 0 * there, 0.01 + 0 * there], 1), dim=1)
+        return [{"cells": each, "picture": seen} for each, seen in zip(cells, pictures_seen, strict=True)]
+
+    def features(self, kept: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        return kept["picture"], kept["cells"].flatten(1).T
+
+    def dense_logits(self, cosine: torch.Tensor) -> torch.Tensor:
+        return 20 * cosine - 10
+
+    presence_logits = dense_logits
+
+
+class TwiceClip(GreyClip):
+    """Knows "bright" and "white"; its second look knows a lamp."""
+
+    recommended = Recommendation("two-looks", 0, 0.1)
+
+    def __init__(self, second: Second) -> None:
+        super().__init__()
+        self._second = second
+
+    def second_look(self) -> Second:
+        return self._second
+
+
+LAMP = Prompt("lamp", ("lamp",))
+
+
+def test_what_the_first_look_does_not_know_the_second_answers(scene: Any) -> None:
+    volume, left, right = scene
+    second, segmenter = Second(), GreySegmenter()
+    clip = TwiceClip(second)
+    made = session(volume, clip, segmenter)
+    evidence = made.segment(LAMP)
+    assert dice(evidence.mask, left | right) > 0.9
+    assert [part.index for part in evidence.slices if part.found] == list(range(5, 15))
+    assert second.looked == segmenter.embedded == len(evidence.slices)
+    assert not clip.looked, "once is enough"
+    assert (evidence.saliency_method, evidence.taken_for) == ("two-looks", "lamp")
+    assert "second look" in evidence.seconds
+    assert made.models[2] == ("second look", "second", "3" * 64)
+    assert made.vocabulary == ("bright", "white", "lamp")
+    made.segment(Prompt("again", LAMP.wordings))
+    assert second.looked == len(evidence.slices), "what was seen is kept, whatever the prompt's name"
+
+
+def test_what_the_first_look_knows_it_answers_at_no_further_cost(scene: Any) -> None:
+    volume, left, right = scene
+    second, segmenter = Second(), GreySegmenter()
+    evidence = session(volume, TwiceClip(second), segmenter).segment(BRIGHT)
+    assert dice(evidence.mask, left | right) > 0.9
+    assert evidence.taken_for == "bright"
+    assert not second.looked
+    assert segmenter.embedded == 10
+
+
+def test_what_neither_look_was_taught_costs_no_second_one(scene: Any) -> None:
+    second = Second()
+    evidence = session(scene[0], TwiceClip(second)).segment(Prompt("other", ("other",)))
+    assert evidence.taken_for == ""
+    assert not second.looked
+
+
+def test_the_second_look_decides_that_nothing_is_there(scene: Any) -> None:
+    evidence = session(scene[0], TwiceClip(Second(blind=True))).segment(LAMP)
+    assert not evidence.found
+    assert max(part.score for part in evidence.slices) < 0.1
+
+
+def test_a_preview_and_the_heat_map_of_a_run_show_the_second_look(scene: Any) -> None:
+    blind = session(scene[0], TwiceClip(Second(blind=True)))
+    assert blind.preview(9, LAMP).saliency.max() < 0.01
+    made = session(scene[0], TwiceClip(Second()))
+    seen = made.preview(9, LAMP)
+    assert (seen.found, seen.taken_for) == (True, "lamp")
+    heat = made.heat_map(9, LAMP)
+    assert heat is not None
+    assert np.allclose(heat, seen.heat_map(), atol=2e-3)
+    assert made.heat_map(0, LAMP) is None, "where nobody looked"
+    assert made.preview(9, BRIGHT).found
+    assert made.heat_map(9, BRIGHT) is not None
+
+
+def test_another_segmenter_gets_the_first_look_alone(scene: Any) -> None:
+    class Other(GreySegmenter):
+        checksum = "2" * 64
+
+    second = Second()
+    made = session(scene[0], TwiceClip(second), Other())
+    assert (made.choices["saliency"], made.vocabulary) == ("dense", ("bright", "white"))
+    assert made.segment(BRIGHT).found
+    assert made.segment(LAMP).taken_for == ""
+    assert not second.looked
+    with pytest.raises(InputError, match="no second look for the segmenter grey"):
+        session(scene[0], TwiceClip(second), Other(), saliency="two-looks")
+    with pytest.raises(InputError, match="no second look"):
+        session(scene[0], GreyClip(), saliency="two-looks")
+
+
+def test_a_run_is_cancelled_between_two_second_looks(scene: Any) -> None:
+    second = Second()
+    made = session(scene[0], TwiceClip(second))
+    with pytest.raises(Cancelled):
+        made.segment(LAMP, cancelled=lambda: second.looked > 2)
+    assert second.looked <= 4
+
+
+def test_progress_tells_of_the_second_look(scene: Any) -> None:
+    told: list[Any] = []
+    session(scene[0], TwiceClip(Second())).segment(LAMP, progress=told.append)
+    assert list(dict.fromkeys(progress.stage for progress in told)) == ["second look", "mask"]

@@ -1,0 +1,86 @@
+"""The people who were kept from training, as a folder that `medclipsam validate` takes.
+
+``python -m quickstart.kept PATIENTS OUT`` (in tools/).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import typer
+
+from .drawing.people import SOURCES, kept, numbers_of, person_of
+from .language.terms import REGIONS, Term, elsewhere
+
+_ABSENT = ("liver", "brain", "kidney", "heart", "prostate", "breast lesion", "mandible", "lung")
+
+
+def main(patients: Path, out: Path) -> None:
+    """Copies the images and masks of those people, and writes what each folder shows and does not."""
+    for source, about in SOURCES.items():
+        if (patients / source).is_dir():
+            _pictures(patients / source, out / source, about)
+    _openkbp(patients / "openkbp", out / "openkbp")
+
+
+def _describe(out: Path, names: dict[int, str], prompts: dict[str, list[str]], places: list[str], **about: Any) -> None:
+    outside = {term.name for term, away in zip(REGIONS, elsewhere(places), strict=False) if away}
+    (out / "labels.json").write_text(json.dumps(names, indent=1) + "\n")
+    about |= {"prompts": prompts, "absent": [text for text in _ABSENT if text in outside]}
+    (out / "validation.json").write_text(json.dumps(about, indent=1) + "\n")
+
+
+def _pictures(folder: Path, out: Path, about: dict[str, Any]) -> None:
+    masks = sorted(folder.glob("*_mask.png"))
+    away = kept(folder.name, map(person_of, masks))
+    masks = [mask for mask in masks if person_of(mask) in away]
+    if not masks:
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    for mask in masks:
+        for file in (mask, mask.with_name(mask.name.replace("_mask", ""))):
+            shutil.copy(file, out)
+    names = numbers_of(folder)
+    ours = {
+        name: label for name in names.values() for start, label in about["labels"].items() if name.startswith(start)
+    }
+    prompts = {
+        term.nouns[0]: [n for n, label in ours.items() if label in term.labels] for term in _named(set(ours.values()))
+    }
+    _describe(out, names, prompts, about["places"], modality=" ".join(about["globals"][:1]).upper())
+
+
+def _named(labels: set[str]) -> list[Term]:
+    """Terms all of whose labels that a source can have are among ``labels``."""
+    found = [term for term in REGIONS if term.labels and set(term.labels) <= labels]
+    wholes = [
+        term for term in REGIONS if term.name in ("heart", "kidney", "spinal canal") and set(term.labels) & labels
+    ]
+    chambers = {"left_ventricle", "myocardium"} <= labels
+    return found + [term for term in wholes if term not in found and (term.name != "heart" or chambers)]
+
+
+def _openkbp(folder: Path, out: Path) -> None:
+    files = sorted(folder.glob("*_ct.nii.gz"))
+    away = kept(folder.name, map(person_of, files))
+    out.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        if person_of(file) in away:
+            image = nibabel.load(file)
+            hu = np.asarray(image.dataobj).astype(np.int32)  # type: ignore[attr-defined]
+            hu = hu if hu.min() < -100 else hu - 1024
+            nibabel.save(nibabel.Nifti1Image(hu.astype(np.int16), image.affine), out / file.name)  # type: ignore[attr-defined]
+            shutil.copy(file.with_name(file.name.replace("_ct", "_labels")), out)
+    names = numbers_of(folder)
+    prompts = {name: [name] for name in names.values()}
+    prompts["parotid gland"] = ["left parotid gland", "right parotid gland"]
+    _describe(out, names, prompts, ["neck", "head", "chest"], modality="CT", partial=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
