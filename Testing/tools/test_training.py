@@ -10,21 +10,22 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from MedCLIPSAMLib.engine.clip.quickstart_net import QuickStartConfig, TextTower
-from MedCLIPSAMLib.engine.clip.second_net import SecondConfig, SecondNet
+from MedCLIPSAMLib.engine.clip.quickstart.net import QuickStartConfig, TextTower
+from MedCLIPSAMLib.engine.clip.quickstart.second_net import SecondConfig, SecondNet
 from quickstart.closer.bank import FEATURES, Bank, features_file, fill
 from quickstart.closer.train import Lessons
 from quickstart.drawing.anatomy import add_effusion, add_lesion, move_aorta
 from quickstart.drawing.draw import draw, fractions
 from quickstart.drawing.people import kept, person_of
 from quickstart.drawing.volumes import PLANES, TrainingVolume, finish, known_terms
+from quickstart.language.covers import elsewhere, membership, settled
 from quickstart.language.descriptions import DOES, describe, describe_elsewhere
 from quickstart.language.findings import HELD_OUT as HELD_OUT_FINDINGS
 from quickstart.language.findings import write_finding
 from quickstart.language.labels import LABEL_INDEX, LABELS
 from quickstart.language.learn import Texts
 from quickstart.language.space import learn_space, write_corpus
-from quickstart.language.terms import TERM_INDEX, TERMS, elsewhere, membership, settled
+from quickstart.language.terms import TERM_INDEX, TERMS
 from quickstart.language.text import encode, train_tokenizer
 from quickstart.language.tower import train_tower
 from quickstart.language.wordings import HELD_OUT, slip, write_text, write_unseen

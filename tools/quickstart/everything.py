@@ -18,8 +18,10 @@ from typing import Annotated
 
 import typer
 
-from MedCLIPSAMLib.engine.clip.second_look import ABOUT, TOKENIZER, WEIGHTS
+from MedCLIPSAMLib.engine.clip.quickstart.second_look import ABOUT, TOKENIZER, WEIGHTS
 from MedCLIPSAMLib.engine.files.resources import resource
+
+from .drawing.everyone import EXAMPLES, HEADS
 
 
 def _run(module: str, *arguments: object, processes: int = 1) -> None:
@@ -39,12 +41,8 @@ def main(
     out: Path,
     clinical: Path,
     patients: Path,
-    heads: Annotated[Path, typer.Option(help="Templates of Debian's mricron-data.")] = Path(
-        "/usr/share/mricron/templates"
-    ),
-    examples: Annotated[Path, typer.Option(help="Examples of Debian's invesalius-examples.")] = Path(
-        "/usr/share/doc/invesalius-examples/examples"
-    ),
+    heads: Annotated[Path, typer.Option(help="Templates of Debian's mricron-data.")] = HEADS,
+    examples: Annotated[Path, typer.Option(help="Examples of Debian's invesalius-examples.")] = EXAMPLES,
     slices: Annotated[int, typer.Option(help="Of the bank.")] = 6000,
     steps: int = 6000,
     seed: int = 0,

@@ -14,8 +14,9 @@ import nibabel
 import numpy as np
 import typer
 
-from .drawing.people import SOURCES, kept, numbers_of, person_of
-from .language.terms import REGIONS, Term, elsewhere
+from .drawing.people import SOURCES, annotated_terms, in_hounsfield, kept, labels_of, numbers_of, person_of
+from .language.covers import elsewhere
+from .language.terms import REGIONS
 
 _ABSENT = ("liver", "brain", "kidney", "heart", "prostate", "breast lesion", "mandible", "lung")
 
@@ -46,23 +47,10 @@ def _pictures(folder: Path, out: Path, about: dict[str, Any]) -> None:
         for file in (mask, mask.with_name(mask.name.replace("_mask", ""))):
             shutil.copy(file, out)
     names = numbers_of(folder)
-    ours = {
-        name: label for name in names.values() for start, label in about["labels"].items() if name.startswith(start)
-    }
-    prompts = {
-        term.nouns[0]: [n for n, label in ours.items() if label in term.labels] for term in _named(set(ours.values()))
-    }
+    ours = labels_of(folder.name, names.values())
+    terms = annotated_terms(set(ours.values()))
+    prompts = {term.nouns[0]: [name for name, label in ours.items() if label in term.labels] for term in terms}
     _describe(out, names, prompts, about["places"], modality=" ".join(about["globals"][:1]).upper())
-
-
-def _named(labels: set[str]) -> list[Term]:
-    """Terms all of whose labels that a source can have are among ``labels``."""
-    found = [term for term in REGIONS if term.labels and set(term.labels) <= labels]
-    wholes = [
-        term for term in REGIONS if term.name in ("heart", "kidney", "spinal canal") and set(term.labels) & labels
-    ]
-    chambers = {"left_ventricle", "myocardium"} <= labels
-    return found + [term for term in wholes if term not in found and (term.name != "heart" or chambers)]
 
 
 def _openkbp(folder: Path, out: Path) -> None:
@@ -72,9 +60,8 @@ def _openkbp(folder: Path, out: Path) -> None:
     for file in files:
         if person_of(file) in away:
             image = nibabel.load(file)
-            hu = np.asarray(image.dataobj).astype(np.int32)  # type: ignore[attr-defined]
-            hu = hu if hu.min() < -100 else hu - 1024
-            nibabel.save(nibabel.Nifti1Image(hu.astype(np.int16), image.affine), out / file.name)  # type: ignore[attr-defined]
+            hu = in_hounsfield(np.asarray(image.dataobj))  # type: ignore[attr-defined]
+            nibabel.save(nibabel.Nifti1Image(hu, image.affine), out / file.name)  # type: ignore[attr-defined]
             shutil.copy(file.with_name(file.name.replace("_ct", "_labels")), out)
     names = numbers_of(folder)
     prompts = {name: [name] for name in names.values()}

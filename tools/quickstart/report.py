@@ -22,7 +22,7 @@ from rich.table import Table
 from sklearn.metrics import roc_auc_score
 
 from MedCLIPSAMLib.engine.clip.base import ImageTextModel
-from MedCLIPSAMLib.engine.clip.quickstart import QuickStart, load_quickstart
+from MedCLIPSAMLib.engine.clip.quickstart.model import QuickStart, load_quickstart
 from MedCLIPSAMLib.engine.prompt.prompt import Prompt
 from MedCLIPSAMLib.engine.sam.base import PromptableSegmenter
 from MedCLIPSAMLib.engine.sam.registry import load_segmenter

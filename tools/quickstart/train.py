@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import torch
-import torch.distributed
 import typer
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
-from torch.nn.utils import clip_grad_norm_
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from MedCLIPSAMLib.engine.clip.quickstart_net import QuickStartConfig, QuickStartNet
+from MedCLIPSAMLib.engine.clip.quickstart.net import QuickStartConfig, QuickStartNet
 
 from .drawing.draw import Slices
-from .drawing.everyone import load_all
+from .drawing.everyone import EXAMPLES, HEADS, load_all
+from .drawing.volumes import TrainingVolume
+from .language.covers import membership, settled
 from .language.learn import Texts
-from .language.terms import REGION_COUNT, REGIONS, TERMS, membership, settled
+from .language.terms import REGION_COUNT, REGIONS, TERMS
 from .losses import bottleneck_noise, dense_losses, pooled_loss, presence_loss
-from .sharing import share_gradients
+from .training import Schedule, half_precision, join_processes, run
 
 log = logging.getLogger("quickstart")
 UNSEEN_PER_STEP = 16
@@ -48,8 +47,7 @@ LOSS_WEIGHTS = {
 
 def save(net: QuickStartNet, folder: Path) -> None:
     """Weights in float16, sizes beside them; ``load_quickstart`` reads both."""
-    weights = {name: tensor.detach().half().contiguous().cpu() for name, tensor in net.state_dict().items()}
-    save_file(weights, str(folder / "model.safetensors"))
+    save_file(half_precision(net), str(folder / "model.safetensors"))
     (folder / "config.json").write_text(json.dumps(net.config.as_dict(), indent=1) + "\n")
     anchors = {term.nouns[0]: term.labels for term in REGIONS}
     (folder / "anchors.json").write_text(json.dumps(anchors, indent=1) + "\n")
@@ -116,12 +114,8 @@ def train(
     out: Annotated[Path, typer.Argument(help="Folder for weights, sizes, tokenizer and log.")],
     clinical: Annotated[Path, typer.Option(help="Folder with the labelled CTs.")],
     patients: Annotated[Path, typer.Option(help="Folder with people of many sources.")],
-    heads: Annotated[Path, typer.Option(help="Templates of Debian's mricron-data.")] = Path(
-        "/usr/share/mricron/templates"
-    ),
-    examples: Annotated[Path, typer.Option(help="Examples of Debian's invesalius-examples.")] = Path(
-        "/usr/share/doc/invesalius-examples/examples"
-    ),
+    heads: Annotated[Path, typer.Option(help="Templates of Debian's mricron-data.")] = HEADS,
+    examples: Annotated[Path, typer.Option(help="Examples of Debian's invesalius-examples.")] = EXAMPLES,
     steps: Annotated[int, typer.Option(help="Length of the training.")] = 8000,
     batch_size: Annotated[int, typer.Option(help="Slices per process and step.")] = 16,
     rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1.2e-3,
@@ -129,10 +123,7 @@ def train(
     initial: Annotated[Path | None, typer.Option(help="Folder of a model whose image tower goes on.")] = None,
 ) -> None:
     """Trains for ``steps``, going on where a run that was stopped has been, and writes the averaged weights."""
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo")
-    rank, processes = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    logging.basicConfig(level=logging.INFO if rank == 0 else logging.ERROR, format="%(asctime)s %(message)s")
+    rank, processes = join_processes()
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     net = QuickStartNet(QuickStartConfig(**json.loads((language / "config.json").read_text())))
@@ -143,59 +134,38 @@ def train(
     net.text.requires_grad_(False)
     shutil.copy(language / "tokenizer.json", out)
     net.to(memory_format=torch.channels_last)
-    learnt = [p for p in net.parameters() if p.requires_grad]
-    log.info("%.2f M parameters learn", sum(p.numel() for p in learnt) / 1e6)
-    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.997))
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": [p for p in learnt if p.dim() > 1], "weight_decay": 0.05},
-            {"params": [p for p in learnt if p.dim() <= 1], "weight_decay": 0.0},
-        ],
-        lr=rate,
-        betas=(0.9, 0.98),
-    )
-    kept, first = out / "resume.pt", 1
-    if kept.exists():
-        saved = torch.load(kept, weights_only=True)
-        net.load_state_dict(saved["net"])
-        average.load_state_dict(saved["average"])
-        optimiser.load_state_dict(saved["optimiser"])
-        first = saved["step"] + 1
     texts = Texts.load(language)
     groups = F.pad(torch.from_numpy(membership()), (0, UNSEEN_PER_STEP))
     decisive = torch.from_numpy(settled())
-    volumes = load_all(clinical, heads, examples, patients)
-    size, sums, loader = 0, {}, iter(())
-    torch.manual_seed(processes * (seed + first) + rank)
-    for step in range(first, steps + 1):
-        done = step / steps
-        wanted = next(size for until, size in (PHASES if not initial else PHASES[-1:]) if done <= until)
+    slices = _draw(load_all(clinical, heads, examples, patients), PHASES[-1:] if initial else PHASES, batch_size)
+
+    def of_step(step: int) -> dict[str, torch.Tensor]:
+        return losses(net, slices(step / steps), texts.draw(UNSEEN_PER_STEP), groups, decisive)
+
+    schedule = Schedule(steps, rate, warm_up=100, decay=0.05, averaging=0.997, parts=LOSS_WEIGHTS)
+
+    def start(first: int) -> None:
+        torch.manual_seed(processes * (seed + first) + rank)
+
+    run(net, out, schedule, start, of_step, lambda averaged: save(averaged, out))
+
+
+def _draw(
+    volumes: list[TrainingVolume], phases: tuple[tuple[float, int], ...], batch_size: int
+) -> Callable[[float], dict[str, torch.Tensor]]:
+    """What gives a batch at a share of the training that is done: of larger slices from phase to phase."""
+    size, loader = 0, iter(())
+
+    def draw(done: float) -> dict[str, torch.Tensor]:
+        nonlocal size, loader
+        wanted = next(size for until, size in phases if done <= until)
         if wanted != size:
             size = wanted
             loader = iter(DataLoader(Slices(volumes, size), batch_size))
             log.info("slices of %d pixels", size)
-        for group in optimiser.param_groups:
-            group["lr"] = rate * min(1, step / 100) * (0.49 * (1 + math.cos(math.pi * done)) + 0.02)
-        parts = losses(net, next(loader), texts.draw(UNSEEN_PER_STEP), groups, decisive)
-        optimiser.zero_grad()
-        torch.stack([LOSS_WEIGHTS[name] * part for name, part in parts.items()]).sum().backward()
-        share_gradients(net, processes)
-        clip_grad_norm_(learnt, 1.0)
-        optimiser.step()
-        average.update_parameters(net)
-        for name, part in parts.items():
-            sums[name] = sums.get(name, 0.0) + part.item()
-        if step % 50 == 0:
-            values = " ".join(f"{name} {value / 50:.3f}" for name, value in sums.items())
-            log.info("step %d, %s, scale %.1f %.1f", step, values, net.dense_scale.item(), net.dense_offset.item())
-            sums = {}
-        if rank == 0 and step % 200 == 0:
-            state = {"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
-            torch.save(state | {"step": step}, kept)
-            save(cast(QuickStartNet, average.module), out)
-    if rank == 0:
-        save(cast(QuickStartNet, average.module), out)
-    torch.distributed.destroy_process_group()
+        return next(loader)
+
+    return draw
 
 
 if __name__ == "__main__":

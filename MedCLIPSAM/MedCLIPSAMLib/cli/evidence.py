@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engine.presence.presence import HIGH, LOW
+from .files import file_stem
 from .pictures import SlicePicture, draw_overview, draw_scores
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PICTURES = 2  # of each prompt
 _SLICES = 8  # of a prompt in its overview
-_LETTERS = 20  # of a prompt in the name of a file
 
 
 def write_evidence(
@@ -43,7 +42,7 @@ def write_evidence(
 
     _write_scores(results, folder / "scores.csv")
     for number, result in enumerate(results, start=1):
-        stem = _stem(number, result.prompt.name)
+        stem = file_stem(number, result.prompt.name)
         slices = result.slices
         judged = all(part.judged for part in slices)
         what = "presence" if judged else "presence not judged,"
@@ -61,17 +60,6 @@ def write_evidence(
         title = f"{result.prompt.name}: {result.verdict}"
         draw_overview(title, _pictures(session, result, mask), folder / f"{stem}-slices.png")
         drawn()
-
-
-def _stem(number: int, name: str) -> str:
-    """What the names of a prompt's files begin with: short, and of letters that every disk takes."""
-    words = re.findall(r"[a-z0-9]+", name.lower())
-    short = ""
-    for word in words:
-        if short and len(short) + len(word) >= _LETTERS:
-            break
-        short = f"{short}-{word[:_LETTERS]}"
-    return f"{number:02}{short}"
 
 
 def _pictures(session: Session, result: Result, mask: np.ndarray) -> list[SlicePicture]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +12,19 @@ from ..engine.errors import InputError
 from ..engine.machine import locking
 from ..engine.machine.temporary import temporary_folder
 from ..scene.files.replacing import move_into_place
+
+_LETTERS = 20  # of a prompt in the name of a file
+
+
+def file_stem(number: int, name: str) -> str:
+    """What the names of a prompt's files begin with: short, and of letters that every disk takes."""
+    words = re.findall(r"[a-z0-9]+", name.lower())
+    short = ""
+    for word in words:
+        if short and len(short) + len(word) >= _LETTERS:
+            break
+        short = f"{short}-{word[:_LETTERS]}"
+    return f"{number:02}{short}"
 
 
 def check_file(path: Path, suffix: str, *, force: bool) -> None:

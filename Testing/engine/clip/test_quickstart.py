@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from MedCLIPSAMLib.engine.clip.quickstart import QuickStart, load_quickstart
+from MedCLIPSAMLib.engine.clip.quickstart.model import QuickStart, load_quickstart
 from MedCLIPSAMLib.engine.clip.registry import load_clip
 from MedCLIPSAMLib.engine.errors import InputError, ModelError
 from MedCLIPSAMLib.engine.files.resources import resource

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from MedCLIPSAMLib.engine.clip.reliability import Reliability
+from MedCLIPSAMLib.engine.clip.quickstart.reliability import Reliability
 
 
 @pytest.fixture

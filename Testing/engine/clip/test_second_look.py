@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from MedCLIPSAMLib.engine.clip.quickstart import QuickStart, known_terms, load_quickstart
-from MedCLIPSAMLib.engine.clip.second_look import SecondLook
+from MedCLIPSAMLib.engine.clip.quickstart.model import QuickStart, known_terms, load_quickstart
+from MedCLIPSAMLib.engine.clip.quickstart.second_look import SecondLook
 from MedCLIPSAMLib.engine.errors import InputError, ModelError
 from MedCLIPSAMLib.engine.files.resources import resource
 from MedCLIPSAMLib.engine.saliency import TextQuery
@@ -24,15 +24,15 @@ def second() -> SecondLook:
 
 
 def test_belongs_to_the_built_in_segmenter(second):
-    assert second.segmenter == load_segmenter("lite-medsam", "cpu").checksum
+    assert second.about.segmenter == load_segmenter("lite-medsam", "cpu").checksum
 
 
 def test_answers_what_the_first_look_does_not_know(second):
     first = load_quickstart(CPU)
-    assert second.answers
-    assert not second.answers & set(first.vocabulary.terms)
-    assert set(known_terms()) == second.answers | set(first.vocabulary.terms)
-    for term in second.answers:
+    assert second.about.answers
+    assert not second.about.answers & set(first.vocabulary.terms)
+    assert set(known_terms()) == second.about.answers | set(first.vocabulary.terms)
+    for term in second.about.answers:
         assert first.vocabulary.meaning(TextQuery.encode(first, [term]).target) is None, term
         assert second.vocabulary.meaning(TextQuery.encode(second, [term]).target) == term
 

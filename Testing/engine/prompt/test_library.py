@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from MedCLIPSAMLib.engine.clip.quickstart import QuickStart
+from MedCLIPSAMLib.engine.clip.quickstart.model import QuickStart
 from MedCLIPSAMLib.engine.clip.registry import load_clip
 from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.engine.prompt import library

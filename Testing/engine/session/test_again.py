@@ -65,10 +65,10 @@ class TwiceClip(GreyClip):
 
     def __init__(self, second: Second) -> None:
         super().__init__()
-        self._second = second
+        self.second = second
 
     def second_look(self) -> Second:
-        return self._second
+        return self.second
 
 
 LAMP = Prompt("lamp", ("lamp",))

@@ -16,7 +16,7 @@ import torch
 import typer
 
 from ..drawing.draw import draw
-from ..drawing.everyone import load_all
+from ..drawing.everyone import EXAMPLES, HEADS, load_all
 from ..drawing.volumes import TrainingVolume
 from ..language.terms import TERMS
 
@@ -85,8 +85,8 @@ def main(
     out: Path,
     clinical: Path,
     patients: Path,
-    heads: Path = Path("/usr/share/mricron/templates"),
-    examples: Path = Path("/usr/share/doc/invesalius-examples/examples"),
+    heads: Path = HEADS,
+    examples: Path = EXAMPLES,
     count: int = 6000,
     seed: int = 0,
 ) -> None:

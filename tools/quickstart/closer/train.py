@@ -7,31 +7,29 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
-import torch.distributed
 import typer
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from MedCLIPSAMLib.engine.clip.second_net import SecondConfig, SecondNet, to_greys
+from MedCLIPSAMLib.engine.clip.quickstart.second_look import ABOUT, TOKENIZER, WEIGHTS
+from MedCLIPSAMLib.engine.clip.quickstart.second_net import SecondConfig, SecondNet, to_greys
 from MedCLIPSAMLib.engine.files.checksum import sha256
 from MedCLIPSAMLib.engine.sam.lite_medsam import weights_file
 
+from ..language.covers import membership, settled
 from ..language.labels import LABEL_INDEX
 from ..language.learn import Texts
-from ..language.terms import REGION_COUNT, REGIONS, TERMS, membership, settled
+from ..language.terms import REGION_COUNT, REGIONS, TERMS
 from ..losses import dense_losses, presence_loss
-from ..sharing import share_gradients
+from ..training import Schedule, half_precision, join_processes, run
 from .bank import Bank, features_file
 
 log = logging.getLogger("quickstart")
@@ -126,15 +124,14 @@ def _choose(labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 def save(net: SecondNet, folder: Path, first_look: Sequence[str]) -> None:
     """Weights in float16 and sizes; ``first_look``: terms that the first look knows, which it goes on answering."""
-    weights = {name: tensor.detach().half().contiguous().cpu() for name, tensor in net.state_dict().items()}
-    save_file(weights, str(folder / "second.safetensors"))
+    save_file(half_precision(net), str(folder / WEIGHTS))
     about = {
         "network": net.config.as_dict(),
         "segmenter": sha256(weights_file()),
         "answers": [term.nouns[0] for term in REGIONS if term.nouns[0] not in first_look],
         "terms": {term.nouns[0]: term.labels for term in REGIONS},
     }
-    (folder / "second.json").write_text(json.dumps(about, indent=1) + "\n")
+    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
 
 
 def train(
@@ -147,10 +144,7 @@ def train(
     seed: int = 0,
 ) -> None:
     """Trains for ``steps`` of ``batch`` slices a process, and writes the averaged weights."""
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo")
-    rank, processes = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    logging.basicConfig(level=logging.INFO if rank == 0 else logging.ERROR, format="%(asctime)s %(message)s")
+    rank, processes = join_processes()
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     sizes = json.loads((language / "config.json").read_text())
@@ -158,52 +152,16 @@ def train(
     net.text.load_state_dict(load_file(language / "text.safetensors"))
     net.text.requires_grad_(False)
     net.to(memory_format=torch.channels_last)
-    learnt = [p for p in net.parameters() if p.requires_grad]
-    log.info("%.2f M parameters learn", sum(p.numel() for p in learnt) / 1e6)
-    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.998))
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": [p for p in learnt if p.dim() > 1], "weight_decay": 0.03},
-            {"params": [p for p in learnt if p.dim() <= 1], "weight_decay": 0.0},
-        ],
-        lr=rate,
-        betas=(0.9, 0.98),
-    )
-    kept, first = out / "resume.pt", 1
-    if kept.exists():
-        saved = torch.load(kept, weights_only=True)
-        net.load_state_dict(saved["net"])
-        average.load_state_dict(saved["average"])
-        optimiser.load_state_dict(saved["optimiser"])
-        first = saved["step"] + 1
     first_look = json.loads((language / "first_look.json").read_text())
-    shutil.copy(language / "tokenizer.json", out / "second-tokenizer.json")
+    shutil.copy(language / "tokenizer.json", out / TOKENIZER)
     lessons = Lessons(Bank.open(bank), bank, Texts.load(language), batch)
-    sums: dict[str, float] = {}
-    for step in range(first, steps + 1):
+
+    def losses(step: int) -> dict[str, Tensor]:
         torch.manual_seed((seed * steps + step) * processes + rank)
-        rng = np.random.default_rng((seed, step, rank))
-        for group in optimiser.param_groups:
-            group["lr"] = rate * min(1, step / 150) * (0.49 * (1 + math.cos(math.pi * step / steps)) + 0.02)
-        parts = lessons.losses(net, rng)
-        optimiser.zero_grad()
-        torch.stack([_WEIGHTS[name] * part for name, part in parts.items()]).sum().backward()
-        share_gradients(net, processes)
-        torch.nn.utils.clip_grad_norm_(learnt, 1.0)
-        optimiser.step()
-        average.update_parameters(net)
-        for name, part in parts.items():
-            sums[name] = sums.get(name, 0.0) + part.item()
-        if step % 50 == 0:
-            log.info("step %d, %s", step, " ".join(f"{name} {value / 50:.3f}" for name, value in sums.items()))
-            sums = {}
-        if rank == 0 and step % 200 == 0:
-            state = {"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict()}
-            torch.save(state | {"step": step}, kept)
-            save(cast(SecondNet, average.module), out, first_look)
-    if rank == 0:
-        save(cast(SecondNet, average.module), out, first_look)
-    torch.distributed.destroy_process_group()
+        return lessons.losses(net, np.random.default_rng((seed, step, rank)))
+
+    schedule = Schedule(steps, rate, warm_up=150, decay=0.03, averaging=0.998, parts=_WEIGHTS)
+    run(net, out, schedule, lambda first: None, losses, lambda averaged: save(averaged, out, first_look))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,10 @@ from ..language.labels import BRAIN, LABEL_INDEX
 from .people import load_people
 from .volumes import TrainingVolume, load_abdomen, load_chest, load_ct_head, load_head
 
+# Where Debian's packages mricron-data and invesalius-examples put their files.
+HEADS = Path("/usr/share/mricron/templates")
+EXAMPLES = Path("/usr/share/doc/invesalius-examples/examples")
+
 
 def load_all(clinical: Path, heads: Path, examples: Path, patients: Path) -> list[TrainingVolume]:
     """Every training volume; the folders are those of `train`.

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from scipy import ndimage
+from skimage.morphology import convex_hull_image
+from torch import Tensor
 
 from ..language.labels import LABEL_INDEX
-from ..language.terms import REGIONS
+from ..language.terms import REGIONS, Term
 from .volumes import NO_FINDINGS, PLANES, TrainingVolume, body_mask, finish, known_terms, read
 
 _KEPT = 3  # one person of so many is kept for judging
@@ -126,31 +128,48 @@ def _relabel(labels: np.ndarray, names: Mapping[int, str]) -> np.ndarray:
     return table[labels]
 
 
+def labels_of(source: str, names: Iterable[str]) -> dict[str, str]:
+    """Which of our labels each of a source's own ``names`` becomes; others are left out."""
+    starts = SOURCES[source]["labels"].items()
+    return {name: label for name in names for start, label in starts if name.startswith(start)}
+
+
+def annotated_terms(labels: set[str]) -> list[Term]:
+    """Terms whose extent is known where all of ``labels`` are drawn: all that a term covers, or a whole of parts."""
+    wholes = {"heart": {"left_ventricle", "myocardium"}, "kidney": {"kidney"}, "spinal canal": {"spinal_canal"}}
+    return [
+        term
+        for term in REGIONS
+        if (term.labels and set(term.labels) <= labels) or (term.name in wholes and wholes[term.name] <= labels)
+    ]
+
+
+def in_hounsfield(openkbp: np.ndarray) -> np.ndarray:
+    """int16 HU of a CT of openkbp, some of which are stored 1024 higher."""
+    return (openkbp.astype(np.int32) - (0 if openkbp.min() < -100 else 1024)).astype(np.int16)
+
+
+def _taught(source: str, files: Iterable[Path]) -> list[Path]:
+    """Those of people who are not kept for judging."""
+    files = sorted(files)
+    away = kept(source, map(person_of, files))
+    return [file for file in files if person_of(file) not in away]
+
+
 def _pictures(folder: Path, source: str) -> Iterator[TrainingVolume]:
-    about: dict[str, Any] = SOURCES[source]
+    about = SOURCES[source]
     if about.get("judged_only") or not folder.is_dir():
         return
-    ours = {
-        number: next(label for start, label in about["labels"].items() if name.startswith(start))
-        for number, name in numbers_of(folder).items()
-        if any(name.startswith(start) for start in about["labels"])
-    }
-    masks = sorted(folder.glob("*_mask.png"))
-    away = kept(source, map(person_of, masks))
-    masks = [mask for mask in masks if person_of(mask) not in away]
-    covered = set(about["labels"].values())
-    annotated = [term.name for term in REGIONS if term.labels and set(term.labels) <= covered]
-    if covered >= {"left_ventricle", "myocardium"}:
-        annotated.append("heart")
-    if covered & {"kidney"}:
-        annotated.append("kidney")
-    known = known_terms(annotated, about["places"])
+    numbers = numbers_of(folder)
+    ours = labels_of(source, numbers.values())
+    masks = _taught(source, folder.glob("*_mask.png"))
+    known = known_terms([term.name for term in annotated_terms(set(ours.values()))], about["places"])
     for mask in masks:
         grey = np.array(Image.open(mask.with_name(mask.name.replace("_mask", ""))).convert("L"))
         labels = np.array(Image.open(mask))
         if labels.shape != grey.shape:
             continue
-        labels = _relabel(labels, ours)
+        labels = _relabel(labels, {number: ours[name] for number, name in numbers.items() if name in ours})
         if about.get("upside_down"):
             grey, labels = grey[::-1], labels[::-1]
         more = {"flip": about.get("flip", False), "turn": about.get("turn", False)}
@@ -170,13 +189,11 @@ def _openkbp(folder: Path) -> Iterator[TrainingVolume]:
         6: "larynx",
         7: "mandible",
     }
-    files = sorted(folder.glob("*_ct.nii.gz"))
-    away = kept("openkbp", map(person_of, files))
-    files = [file for file in files if person_of(file) not in away]
+    files = _taught("openkbp", folder.glob("*_ct.nii.gz"))
     for file in files:
         image, spacing = read(file)
         ids, _ = read(file.with_name(file.name.replace("_ct", "_labels")))
-        hu = image.astype(np.int16) if image.min() < -100 else (image.astype(np.int32) - 1024).astype(np.int16)
+        hu = in_hounsfield(image)
         seen = np.stack([ndimage.binary_fill_holes(plane > -1010) for plane in hu])
         labels = _relabel(np.where(seen, ids, 0).astype(int), names)
         labels[(labels == 0) & ~body_mask(hu, -300)] = LABEL_INDEX["air"]
@@ -198,32 +215,22 @@ def _freesurfer(ids: np.ndarray) -> np.ndarray:
 
 def _synthseg(folder: Path) -> Iterator[TrainingVolume]:
     """Label maps without images: whole heads, whose other numbers are skull, scalp, eyes and fluid."""
-    files = sorted((folder / "synthseg_labelmaps").glob("*.nii.gz"))
-    away = kept("synthseg_labelmaps", map(person_of, files))
-    files = [file for file in files if person_of(file) not in away]
+    files = _taught("synthseg_labelmaps", (folder / "synthseg_labelmaps").glob("*.nii.gz"))
     known = known_terms((*_BRAIN_PARTS, *NO_FINDINGS), ("head",))
     for file in files:
         ids, spacing = read(file)
-        ids = np.rint(ids).astype(int)[:, ::1, ::1]
-        labels = _freesurfer(ids)
-        rest = (labels == 0) & (ids > 0)
-        labels[rest] = LABEL_INDEX["skull"]
+        labels = _freesurfer(np.rint(ids).astype(int))
+        labels[(labels == 0) & (ids > 0)] = LABEL_INDEX["skull"]
         labels[ids == 0] = LABEL_INDEX["air"]
-        weight = 3.0 / len(files)
-        shown = ("mr", "head")
-        yield finish(
-            "synthseg",
-            np.zeros((1, 1, 1)),
-            labels,
-            spacing,
-            "mr",
-            shown,
-            known,
-            weight,
-            True,
-            painted=True,
-            planes=PLANES,
-        )
+        yield _painted("synthseg", labels, spacing, ("mr", "head"), known, 3.0 / len(files))
+
+
+def _painted(
+    name: str, labels: np.ndarray, spacing: np.ndarray, shown: tuple[str, ...], known: Tensor, weight: float
+) -> TrainingVolume:
+    """Labels without an image."""
+    nothing, more = np.zeros((1, 1, 1)), {"painted": True, "planes": PLANES}
+    return finish(name, nothing, labels, spacing, "mr", shown, known, weight, True, **more)
 
 
 def _voxelmorph(folder: Path) -> Iterator[TrainingVolume]:
@@ -329,22 +336,8 @@ def _atlas(folder: Path) -> Iterator[TrainingVolume]:
         "small bowel",
     }
     known = known_terms((*some - {"bowel", "portal vein"}, *NO_FINDINGS), ("abdomen", "pelvis"))
-    yield finish(
-        "atlas",
-        np.zeros((1, 1, 1)),
-        labels,
-        spacing,
-        "mr",
-        ("abdomen",),
-        known,
-        2.5,
-        True,
-        painted=True,
-        planes=PLANES,
-    )
+    yield _painted("atlas", labels, spacing, ("abdomen",), known, 2.5)
 
 
 def _hull(plane: np.ndarray) -> np.ndarray:
-    from skimage.morphology import convex_hull_image
-
     return convex_hull_image(plane) if plane.any() else plane

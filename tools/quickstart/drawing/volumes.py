@@ -18,8 +18,9 @@ import SimpleITK as sitk
 import torch
 from scipy import ndimage
 
+from ..language.covers import elsewhere
 from ..language.labels import LABEL_INDEX
-from ..language.terms import REGION_COUNT, REGIONS, TERM_INDEX, elsewhere
+from ..language.terms import REGION_COUNT, REGIONS, TERM_INDEX
 from .chest import read_chest
 
 UPPER_ABDOMEN = (

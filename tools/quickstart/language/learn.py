@@ -17,8 +17,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from MedCLIPSAMLib.engine.clip.quickstart import QuickStart
-from MedCLIPSAMLib.engine.clip.quickstart_net import QuickStartConfig, TextTower
+from MedCLIPSAMLib.engine.clip.quickstart.model import QuickStart
+from MedCLIPSAMLib.engine.clip.quickstart.net import QuickStartConfig, TextTower
 
 from .space import learn_space, sentence_features, write_corpus
 from .terms import REGION_COUNT, REGIONS, TERMS

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from MedCLIPSAMLib.engine.clip.quickstart_net import TextTower
+from MedCLIPSAMLib.engine.clip.quickstart.net import TextTower
 
 from .space import APART
 from .text import encode

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.text import Text
 
 from .. import options
 from ..console import stderr, stdout
-from ..files import check_folder, new_files
+from ..files import check_folder, file_stem, new_files
 from ..progress import Stopwatch
 from ..report import as_json
 from ..request import read_settings
@@ -75,8 +74,8 @@ def validate(
                         cases.setdefault((answer.structure, answer.source, answer.axis), []).append(case)
                 done()
         rows = summarise(answers)
-        for number, (names, shown) in enumerate(cases.items()):
-            draw(", ".join(names), shown, made / f"{number:03}-{_plain(names[0])}.png")
+        for number, (names, shown) in enumerate(cases.items(), 1):
+            draw(", ".join(names), shown, made / f"{file_stem(number, names[0])}.png")
         account = {
             "folder": str(folder),
             "models": {model.name: model.checksum for model in models},
@@ -92,35 +91,26 @@ def validate(
         stdout().print(_table(rows))
 
 
-def _plain(text: str) -> str:
-    return re.sub(r"\W+", "-", text)
-
-
 def _answers(case: Labelled, models: tuple[Any, Any], settings: Settings) -> Iterator[tuple[Answer, Case | None]]:
     """An answer for each structure of an image, with a picture of those that it has."""
-    from ...engine.prompt.prompt import Prompt
     from ...engine.session.session import Session
-    from ..validation.measuring import Answer, measure
+    from ..validation.measuring import measure
     from ..validation.people import read_case
     from ..validation.pictures import Case
 
     volume, labels = read_case(case)
     session: Session = Session(volume, *models, settings)
     for text in (*case.source.prompts, *case.source.absent):
-        named = text in case.source.prompts
-        truth = np.isin(labels, case.source.numbers(text)) if named else np.zeros(labels.shape, bool)
-        if named and not truth.any() and case.source.partial:
+        truth = session.stack.arrange(np.isin(labels, case.source.numbers(text)))
+        if text in case.source.prompts and case.source.partial and not truth.any():
             continue
-        mask, told = measure(session, Prompt(text, (text,)), truth)
-        about = (case.source.name, case.source.modality, session.stack.plane, case.person, case.name, text)
-        answer = Answer(*about, **told)  # type: ignore[arg-type]
+        mask, answer = measure(session, case, text, truth)
         if answer.dice is None:
             yield answer, None
             continue
-        shown = session.stack.arrange(truth)
-        most = int(shown.reshape(len(shown), -1).sum(1).argmax())
+        most = int(np.count_nonzero(truth, axis=(1, 2)).argmax())
         grey = session.window.to_uint8(session.stack.array[most])
-        yield answer, Case.at_most(answer.dice, case.name, grey, shown[most], mask[most])
+        yield answer, Case.at_most(answer.dice, case.name, grey, truth[most], mask[most])
 
 
 def _table(rows: list[Row]) -> Table:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from surface_distance import compute_dice_coefficient
 
 from ...engine.localize import bounding_boxes
 from ...engine.prompt.prompt import Prompt
 from ...engine.session.session import Session
+from .people import Labelled
 
 LEAST = 20  # pixels of a structure on a slice, for it to count there
 
@@ -41,39 +42,42 @@ class Answer:
     found: tuple[bool, ...]
 
 
-def measure(session: Session, prompt: Prompt, truth: np.ndarray) -> tuple[np.ndarray, dict[str, object]]:
-    """The mask of a prompt, (slices, H, W) as they are shown, and what `Answer` needs beside who and where.
+def measure(session: Session, case: Labelled, text: str, truth: np.ndarray) -> tuple[np.ndarray, Answer]:
+    """The mask of a prompt, (slices, H, W) as ``truth``, and how well it agrees with it.
 
     Args:
-        truth: (K, J, I) bool.
+        session: on the image of ``case``.
+        truth: (slices, H, W) bool, as the slices are shown.
     """
-    evidence = session.segment(prompt)
-    mask, stack = evidence.mask, session.stack
-    there: np.ndarray = np.asarray(np.count_nonzero(stack.arrange(truth), axis=(1, 2)))
-    sure = (there == 0) | (there >= LEAST)
-    drawn: np.ndarray = np.asarray(stack.arrange(mask).any((1, 2)))
+    evidence = session.segment(Prompt(text, (text,)))
+    mask = session.stack.arrange(evidence.mask)
+    there: np.ndarray = np.asarray(np.count_nonzero(truth, axis=(1, 2)))
+    rows, sure = np.flatnonzero(there >= LEAST), (there == 0) | (there >= LEAST)
+    drawn: np.ndarray = np.asarray(mask.any((1, 2)))
     scores = np.array([part.score for part in evidence.slices])
-    present = bool((there >= LEAST).any())
-    return stack.arrange(mask), {
-        "present": present,
-        "dice": _dice(mask, truth) if present else None,
-        "boxed": _boxed(session, stack.arrange(truth), np.flatnonzero(there >= LEAST)) if present else None,
-        "scores": tuple(scores[sure].tolist()),
-        "there": tuple((there[sure] > 0).tolist()),
-        "found": tuple(drawn[sure].tolist()),
-    }
+    present = len(rows) > 0
+    return mask, Answer(
+        case.source.name,
+        case.source.modality,
+        session.stack.plane,
+        case.person,
+        case.name,
+        text,
+        present,
+        compute_dice_coefficient(truth, mask) if present else None,
+        compute_dice_coefficient(truth[rows], _boxed(session, truth, rows)) if present else None,
+        tuple(scores[sure].tolist()),
+        tuple((there[sure] > 0).tolist()),
+        tuple(drawn[sure].tolist()),
+    )
 
 
-def _boxed(session: Session, truth: np.ndarray, rows: Sequence[int] | np.ndarray) -> float:
-    """Dice of what the segmenter draws in the true boxes of ``rows``, one for each part."""
-    masks = np.zeros_like(truth)
-    for row in rows:
+def _boxed(session: Session, truth: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(rows, H, W) bool: what the segmenter draws in the true boxes of the slices in ``rows``, one for each part."""
+    masks = np.zeros((len(rows), *truth.shape[1:]), bool)
+    for mask, row in zip(masks, rows.tolist(), strict=True):
         boxes = bounding_boxes(truth[row], each=True).astype(float)
         boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(1) >= 1]
         if len(boxes):
-            masks[row] = session.draw(int(row), boxes)
-    return _dice(masks[rows], truth[rows])
-
-
-def _dice(mask: np.ndarray, truth: np.ndarray) -> float:
-    return 2 * np.count_nonzero(mask & truth) / max(1, np.count_nonzero(mask) + np.count_nonzero(truth))
+            mask[:] = session.draw(row, boxes)
+    return masks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,31 +50,25 @@ class Source:
             InputError: one of them is no such file, or names a label that is not there.
         """
         names = read_names(folder / NAMES)
-        about: Any = {}
+        each = {name: [name] for name in dict.fromkeys(names.values())}
         file = folder / ABOUT
-        if file.is_file():
-            try:
-                about = json.loads(file.read_text("utf-8"))
-                prompts = {str(text): [str(name) for name in parts] for text, parts in about.get("prompts", {}).items()}
-                absent = tuple(map(str, about.get("absent", ())))
-                modality, partial = str(about.get("modality", "")), bool(about.get("partial", False))
-            except (OSError, ValueError, AttributeError, TypeError):
-                raise InputError(
-                    f"{file} is no description of labelled people; see the how-to on validation."
-                ) from None
-            unknown = {name for parts in prompts.values() for name in parts} - set(names.values())
-            if unknown:
-                raise InputError(f"{file} names the label {min(unknown)!r}, which {NAMES} does not; use its names.")
-            return cls(folder.name, names, prompts or _each(names), absent, modality, partial)
-        return cls(folder.name, names, _each(names))
+        if not file.is_file():
+            return cls(folder.name, names, each)
+        try:
+            about: Any = json.loads(file.read_text("utf-8"))
+            prompts = {str(text): [str(name) for name in parts] for text, parts in about.get("prompts", {}).items()}
+            absent = tuple(map(str, about.get("absent", ())))
+            modality, partial = str(about.get("modality", "")), bool(about.get("partial", False))
+        except (OSError, ValueError, AttributeError, TypeError):
+            raise InputError(f"{file} is no description of labelled people; see docs/how-to/validate.md.") from None
+        unknown = {name for parts in prompts.values() for name in parts} - set(names.values())
+        if unknown:
+            raise InputError(f"{file} names the label {min(unknown)!r}, which {NAMES} does not; use its names.")
+        return cls(folder.name, names, prompts or each, absent, modality, partial)
 
     def numbers(self, text: str) -> list[int]:
-        """Label numbers that a prompt of the source means."""
-        return [number for number, name in self.names.items() if name in self.prompts[text]]
-
-
-def _each(names: Mapping[int, str]) -> dict[str, list[str]]:
-    return {name: [name] for name in dict.fromkeys(names.values())}
+        """Label numbers that a prompt means; none for one of ``absent``."""
+        return [number for number, name in self.names.items() if name in self.prompts.get(text, ())]
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,7 @@ class Labelled:
     person: str
     image: Path
     labels: Path
-    name: str = field(default="")
+    name: str
 
 
 def find_people(folder: Path) -> list[Labelled]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from .second_look import SecondLook
+    from .quickstart.second_look import About, SecondLook
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,16 @@ class ImageTextModel(Protocol):
 
 
 class TwiceLooking(Protocol):
-    """A model that looks a second time, through the features of one segmenter, for what its first look cannot tell."""
+    """A model that looks a second time, through the features of one segmenter, for what its first look cannot tell.
+
+    Attributes:
+        second: what is known of that look before it is loaded.
+    """
+
+    second: About
 
     def second_look(self) -> SecondLook:
-        """Loaded when it is asked for first.
+        """Loaded when it is asked for first: few prompts need it.
 
         Raises:
             ModelError: it is missing or damaged.

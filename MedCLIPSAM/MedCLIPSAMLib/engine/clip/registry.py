@@ -17,10 +17,10 @@ from .base import ImageTextModel
 from .folder import HUGGING_FACE_CONFIG, OPEN_CLIP_CONFIG, read_config
 
 # Built-in models: name -> function of a device, imported when asked for.
-CLIPS = {"quickstart": f"{__package__}.quickstart:load_quickstart"}
+CLIPS = {"quickstart": f"{__package__}.quickstart.model:load_quickstart"}
 
 # Those of them that list what they know -> function that tells it without loading them.
-_KNOWN = {"quickstart": f"{__package__}.quickstart:known_terms"}
+_KNOWN = {"quickstart": f"{__package__}.quickstart.model:known_terms"}
 
 
 def known_terms(name: str) -> tuple[str, ...] | None:

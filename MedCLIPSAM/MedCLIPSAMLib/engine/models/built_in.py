@@ -12,10 +12,13 @@ from ..files.checksum import sha256
 from .catalogue import Entry
 
 _ENGINE = __name__.rpartition(".models.")[0]
-# Name -> function that tells where its weights are.
+# Name -> functions that tell where its weights are.
 _WEIGHTS = {
-    "quickstart": f"{_ENGINE}.clip.quickstart:weights_files",
-    "lite-medsam": f"{_ENGINE}.sam.lite_medsam:weights_files",
+    "quickstart": (
+        f"{_ENGINE}.clip.quickstart.model:weights_file",
+        f"{_ENGINE}.clip.quickstart.second_look:weights_file",
+    ),
+    "lite-medsam": (f"{_ENGINE}.sam.lite_medsam:weights_file",),
 }
 
 
@@ -26,7 +29,7 @@ def built_in_weights(entry: Entry) -> tuple[Path, ...]:
         ModelError: the package that brings them is not installed.
     """
     try:
-        return pkgutil.resolve_name(_WEIGHTS[entry.name])()
+        return tuple(pkgutil.resolve_name(function)() for function in _WEIGHTS[entry.name])
     except ImportError as error:
         raise ModelError(f"{entry.title} is {entry.source}, which is missing ({error}): install it with pip.") from None
 

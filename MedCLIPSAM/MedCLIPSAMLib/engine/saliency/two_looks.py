@@ -10,7 +10,7 @@ from .dense import Dense
 class TwoLooks(Dense):
     """`Dense`, whose maps a second look replaces for the terms that the first look does not know.
 
-    For a model that brings a second look for the segmenter at hand, see `clip.second_look`.
+    For a model that brings a second look for the segmenter at hand, see `clip.quickstart.second_look`.
     """
 
     name: ClassVar[str] = "two-looks"

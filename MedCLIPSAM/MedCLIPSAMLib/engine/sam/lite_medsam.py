@@ -49,11 +49,6 @@ def weights_file() -> Path:
     return Path(get_asset_path())
 
 
-def weights_files() -> tuple[Path, ...]:
-    """All of them."""
-    return (weights_file(),)
-
-
 def build(name: str, state: dict[str, Tensor], checksum: str, device: torch.device) -> SamNetwork:
     """LiteMedSAM with the weights `state`.
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from ..clip.base import ImageTextModel, TwiceLooking
-from ..clip.second_look import SecondLook
-from ..errors import InputError
+from ..clip.quickstart.second_look import SecondLook
+from ..errors import Cancelled, InputError
 from ..machine.arrays import to_array
 from ..machine.cache import TensorCache, Tensors
 from ..machine.device import Placed
@@ -31,19 +32,18 @@ _SMALLEST = 12  # cells of the smallest structure that is told: on a whole cross
 
 def which_look(
     settings: Settings, clip: ImageTextModel, segmenter: PromptableSegmenter
-) -> tuple[str, SecondLook | None]:
-    """The saliency method, and the second look if it has one; the first look alone where the segmenter is another.
+) -> tuple[str, TwiceLooking | None]:
+    """The saliency method, and who looks again; the first look alone where the segmenter is another.
 
     Raises:
         InputError: two looks were asked for, and the models do not go together.
-        ModelError: the second look is damaged.
     """
     name = settings.saliency_for(clip.recommended.saliency)
     if name != "two-looks":
         return name, None
-    second = cast(TwiceLooking, clip).second_look() if hasattr(clip, "second_look") else None
-    if second is not None and second.segmenter == segmenter.checksum:
-        return name, second
+    twice = cast(TwiceLooking, clip) if hasattr(clip, "second_look") else None
+    if twice is not None and twice.second.segmenter == segmenter.checksum:
+        return name, twice
     if settings.saliency is not None:
         raise InputError(
             f"The model {clip.name} has no second look for the segmenter {segmenter.name}: leave out two-looks."
@@ -52,41 +52,53 @@ def which_look(
 
 
 class SecondLooker:
-    """Looks of the second kind, each computed once.
+    """Looks of the second kind, each computed once; as `Looker` does, for the prompts that it `answers`.
+
+    Args:
+        clip: whose second look is loaded when a prompt needs it.
 
     Attributes:
+        about: what is known of that look.
         format: in which the head looks.
     """
 
-    def __init__(self, looker: Looker, masker: Masker, second: SecondLook, precision: str, cache: TensorCache) -> None:
-        self._looker, self._masker = looker, masker
+    stage: ClassVar[str] = "second look"
+
+    def __init__(self, looker: Looker, masker: Masker, clip: TwiceLooking, precision: str, cache: TensorCache) -> None:
+        self._looker, self._masker, self._clip = looker, masker, clip
         self._queries: dict[tuple[tuple[str, ...], tuple[str, ...]], TextQuery] = {}
-        self._placed = Placed(second, self._queries.clear)
-        self.format = NumberFormat(second.name, precision)
+        self.about = clip.second
+        self.format = NumberFormat(self.about.name, precision)
         self._cache = cache
 
-    @property
-    def model(self) -> SecondLook:
-        """On the device where it is now."""
-        return self._placed.model
+    @cached_property
+    def _placed(self) -> Placed[SecondLook]:
+        return Placed(self._clip.second_look(), self._queries.clear)
 
-    @property
     def at_once(self) -> int:
         """How many slices are best looked at together: on a CPU a second one gains nothing."""
         return 1 if self._masker.segmenter.device.type == "cpu" else _AT_ONCE
 
     def answers(self, prompt: Prompt) -> bool:
         """Whether this look is the one to ask: the first does not know what the prompt means, and this one does."""
-        return self._looker.meaning(prompt) == "" and self.meaning(prompt) in self._placed.model.answers
+        return self._looker.meaning(prompt) == "" and self.meaning(prompt) in self.about.answers
 
     def meaning(self, prompt: Prompt) -> str:
         """The term of its vocabulary that the prompt means, "" if it is near none."""
         return self._placed.run(lambda: self._placed.model.vocabulary.meaning(self._query(prompt).target)) or ""
 
-    def look(self, prompt: Prompt, indices: Sequence[int]) -> tuple[np.ndarray, list[dict[str, float]]]:
-        """Saliency (N, S, S) float16, of the size of the first look's, and clues of ``prompt`` on the slices.
+    def look(
+        self,
+        prompt: Prompt,
+        indices: Sequence[int],
+        cancelled: Callable[[], bool] | None = None,
+        *,
+        quick: bool = False,
+    ) -> tuple[np.ndarray, list[dict[str, float]]]:
+        """As `Looker.look`: saliency (N, S, S) float16, of the size of the first look's; no other way is quicker.
 
         Raises:
+            Cancelled: ``cancelled`` said so.
             DeviceError: there is too little memory, even for one slice on the CPU.
         """
 
@@ -95,6 +107,8 @@ class SecondLooker:
             rivals = torch.cat([query.contrast, second.vocabulary.rivals(query.target)])
             made = []
             for kept in self._kept([indices[position] for position in missing]):
+                if cancelled is not None and cancelled():
+                    raise Cancelled("Saliency was cancelled.")
                 picture, cells = second.features(kept)
                 probability, presence = weigh(second, picture, cells, query.target, rivals, _SMALLEST)
                 made.append({"map": probability.unflatten(0, (second.dense_grid, -1)).half(), "presence": presence})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -62,8 +63,11 @@ class Looker:
     Attributes:
         method: of a run over the volume.
         quick: the method that stands in for it where a person waits.
+        stage: what a run calls it.
         format: in which the model looks at images; texts, which are few, are encoded in float32.
     """
+
+    stage: ClassVar[str] = "saliency"
 
     def __init__(
         self,
@@ -130,18 +134,19 @@ class Looker:
         prompt: Prompt,
         indices: Sequence[int],
         cancelled: Callable[[], bool] | None = None,
-        method: SaliencyMethod | None = None,
+        *,
+        quick: bool = False,
     ) -> tuple[np.ndarray, list[dict[str, float]]]:
         """Saliency (N, S, S), float16 if it is a probability, and clues of ``prompt`` on the slices in ``indices``.
 
         Args:
-            method: `quick` or, if not given, `method`.
+            quick: by `quick` instead of `method`.
 
         Raises:
             Cancelled: ``cancelled`` said so.
             DeviceError: there is too little memory, even for one slice on the CPU.
         """
-        return self._placed.run(lambda: self._look(prompt, indices, cancelled, method or self.method))
+        return self._placed.run(lambda: self._look(prompt, indices, cancelled, self.quick if quick else self.method))
 
     def _judge(self, prompt: Prompt, indices: Sequence[int]) -> list[dict[str, float]]:
         if self.model.vocabulary is not None and hasattr(self.model, "look"):  # it was taught to tell, whatever draws

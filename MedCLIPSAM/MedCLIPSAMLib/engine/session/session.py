@@ -65,10 +65,10 @@ class Session:
         precision = "fp32" if published else self.settings.precision
         for model in (clip, segmenter):
             pick_precision(precision, model.device)  # one that is unknown, or not for that device, is refused now
-        saliency, second = which_look(self.settings, clip, segmenter)
+        saliency, twice = which_look(self.settings, clip, segmenter)
         self._looker = Looker(viewer, clip, saliency, self.settings, precision, cache)
         self._masker = Masker(viewer, segmenter, self.settings.voting, precision, cache)
-        self._again = second and SecondLooker(self._looker, self._masker, second, precision, cache)
+        self._again = SecondLooker(self._looker, self._masker, twice, precision, cache) if twice else None
         self._locator = Locator(
             viewer,
             self.settings.localize or ("kmeans" if self.settings.exact else self._looker.method.localizer),
@@ -98,14 +98,14 @@ class Session:
         """(role, name, checksum) of each model, for provenance."""
         models: dict[str, Any] = {"clip": self.clip, "segmenter": self.segmenter}
         if self._again:
-            models["second look"] = self._again.model
+            models["second look"] = self._again.about
         return tuple((role, model.name, model.checksum) for role, model in models.items())
 
     @property
     def vocabulary(self) -> tuple[str, ...] | None:
         """The terms that the models were taught, in both looks; None for a model of free text."""
         first = self.clip.vocabulary
-        return None if first is None else (*first.terms, *(sorted(self._again.model.answers) if self._again else ()))
+        return None if first is None else (*first.terms, *(sorted(self._again.about.answers) if self._again else ()))
 
     @property
     def choices(self) -> dict[str, Any]:
@@ -140,10 +140,7 @@ class Session:
         seconds: dict[str, float] = {}
         with timed(seconds, "saliency"):
             method = self._looker.quick if quick else self._looker.method
-            if self._again and self._again.answers(prompt):
-                (saliency,), clues = self._again.look(prompt, [index])
-            else:
-                (saliency,), clues = self._looker.look(prompt, [index], cancelled, method)
+            (saliency,), clues = self._stages.asked(prompt).look(prompt, [index], cancelled, quick=quick)
         saliency = saliency.astype(np.float32)
         value = score(clues[0], prompt.sensitivity)
         positive, negative = self._points(prompt)
@@ -161,7 +158,7 @@ class Session:
         with timed(seconds, "mask"):
             trusted = None if self._locator.stretched else without(heat, rejected.get(0))
             mask, scores = self._masker.mask(index, boxes, coarse, prompt, positive, negative, trusted)
-        found = bool(mask.any())
+        found, meaning = bool(mask.any()), self._stages.asked(prompt).meaning(prompt)
         evidence = SliceEvidence(
             index,
             saliency,
@@ -172,11 +169,11 @@ class Session:
             boxes,
             mask,
             scores,
-            self._meaning(prompt),
+            meaning,
             method.name,
             method.absolute,
             self.settings.judges_presence,
-            reliability=self._reliability(prompt),
+            reliability=self._reliability(meaning),
             seconds=seconds,
         )
         self._last_look = (prompt, index), evidence
@@ -184,8 +181,7 @@ class Session:
 
     def heat_map(self, index: int, prompt: Prompt) -> np.ndarray | None:
         """(H, W) float32 in 0..1: what a run saw on a slice; None where it did not look, or it is no longer kept."""
-        again = self._again if self._again and self._again.answers(prompt) else None
-        return (again or self._looker).seen(prompt, index)
+        return self._stages.asked(prompt).seen(prompt, index)
 
     def edit(
         self,
@@ -335,24 +331,20 @@ class Session:
         if len(masks) < len(self.stack):
             whole = np.zeros(self.stack.array.shape, bool)
             whole[run.indices] = masks
+        meaning = self._stages.asked(run.prompt).meaning(run.prompt)
         return SegmentEvidence(
             run.prompt.name,
             self.stack.restore(whole),
             tuple(summaries),
-            self._meaning(run.prompt),
+            meaning,
             self._looker.method.name,
             self._locator.binarizer_name(run.prompt),
             run.seconds,
-            self._reliability(run.prompt),
+            self._reliability(meaning),
         )
 
-    def _meaning(self, prompt: Prompt) -> str | None:
-        """As `Looker.meaning`, by the look that answers."""
-        again = self._again if self._again and self._again.answers(prompt) else None
-        return again.meaning(prompt) if again else self._looker.meaning(prompt)
-
-    def _reliability(self, prompt: Prompt) -> str:
-        term, measured = self._meaning(prompt), getattr(self.clip, "reliability", None)
+    def _reliability(self, term: str | None) -> str:
+        measured = getattr(self.clip, "reliability", None)
         return measured.of(term, self.stack.volume.modality) if term and measured is not None else ""
 
     def _points(self, prompt: Prompt, indices: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:

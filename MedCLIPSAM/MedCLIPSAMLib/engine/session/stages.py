@@ -8,6 +8,7 @@ import numpy as np
 
 from ..localize.continuity import without
 from ..presence.presence import present, score
+from ..prompt.prompt import Prompt
 from ..volume import SliceStack
 from .again import SecondLooker
 from .locating import Locator
@@ -33,6 +34,10 @@ class Stages:
     masker: Masker
     judges: bool
 
+    def asked(self, prompt: Prompt) -> Looker | SecondLooker:
+        """Which of the looks answers a prompt."""
+        return self.again if self.again and self.again.answers(prompt) else self.looker
+
     def look(self, run: Run) -> tuple[np.ndarray, list[dict[str, float]], np.ndarray]:
         """Saliency of all slices, (N, S, S), their clues, and (N,) bool where the structure is held to be.
 
@@ -49,12 +54,10 @@ class Stages:
                     clues[batch[0] : batch[-1] + 1] = looker.judge(run.prompt, [run.indices[row] for row in batch])
             found = self._presence(run, clues)
             rows = np.flatnonzero(found).tolist()
-        again = self.again if self.again and self.again.answers(run.prompt) else None
-        stage, at_once = ("second look", again.at_once) if again else ("saliency", looker.at_once())
-        with timed(run.seconds, stage):
-            for batch in run.batches(stage, rows, at_once):
-                slices = [run.indices[row] for row in batch]
-                seen, told = again.look(run.prompt, slices) if again else looker.look(run.prompt, slices, run.cancelled)
+        asked = self.asked(run.prompt)
+        with timed(run.seconds, asked.stage):
+            for batch in run.batches(asked.stage, rows, asked.at_once()):
+                seen, told = asked.look(run.prompt, [run.indices[row] for row in batch], run.cancelled)
                 maps[batch] = seen
                 for row, clue in zip(batch, told, strict=True):
                     clues[row] = clue

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,78 +15,97 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import InputError, ModelError
-from ..files.checksum import sha256
-from ..files.weights import read_state_dict
-from ..machine.arrays import to_tensor
-from ..machine.cache import Tensors
-from ..machine.device import CPU, ran_out
+from ...errors import ModelError
+from ...files.checksum import sha256
+from ...files.resources import resource
+from ...files.weights import read_state_dict
+from ...machine.arrays import to_tensor
+from ...machine.cache import Tensors
+from ...machine.device import CPU, ran_out
+from ..vocabulary import Vocabulary
+from .reading import token_ids
 from .second_net import SecondConfig, SecondNet, to_greys
-from .vocabulary import Vocabulary
 
 WEIGHTS, ABOUT, TOKENIZER = "second.safetensors", "second.json", "second-tokenizer.json"
 
 
-def second_terms(folder: Path) -> tuple[str, ...]:
-    """The terms that the second look of the model in ``folder`` answers.
+@dataclass(frozen=True)
+class About:
+    """What is known of a second look before it is loaded.
 
-    Raises:
-        OSError, ValueError, KeyError, TypeError: the file is missing or damaged.
+    Attributes:
+        folder: of its files.
+        network: sizes, see `SecondConfig`.
+        segmenter: checksum of the one segmenter whose features it reads.
+        terms: those that it was taught, each with the parts of the body that it covers.
+        answers: those for which it is asked, because the first look does not know them and it was found to do well.
     """
-    return tuple(json.loads((folder / ABOUT).read_text("utf-8"))["answers"])
+
+    folder: Path
+    network: SecondConfig
+    segmenter: str
+    terms: Mapping[str, frozenset[str]]
+    answers: frozenset[str]
+    name: ClassVar[str] = "quickstart's second look"
+
+    @classmethod
+    def read(cls, folder: Path) -> About:
+        """Of the model in ``folder``.
+
+        Raises:
+            OSError, ValueError, KeyError, TypeError, AttributeError: the file is missing or damaged.
+        """
+        about = json.loads((folder / ABOUT).read_text("utf-8"))
+        terms = {term: frozenset(covered) for term, covered in about["terms"].items()}
+        return cls(folder, SecondConfig(**about["network"]), about["segmenter"], terms, frozenset(about["answers"]))
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 of the weights."""
+        return sha256(self.folder / WEIGHTS)
+
+
+def weights_file() -> Path:
+    """The trained weights that come with the extension."""
+    return resource("QuickStart") / WEIGHTS
 
 
 class SecondLook:
     """Cells on a grid of ``dense_grid`` a side, aligned with texts in a space of its own.
 
     Attributes:
-        segmenter: checksum of the one segmenter whose features it reads.
-        picture_size: pixels a side of the picture that it is shown beside them.
+        about: what was known of it before.
+        picture_size: pixels a side of the picture that it is shown beside the segmenter's features.
         vocabulary: the terms that it was taught; a text is weighed against them.
-        answers: those for which it is asked, because the first look does not know them and it was found to do well.
 
     Raises:
-        ModelError: the files of ``folder`` are missing, damaged or do not belong together.
+        ModelError: its files are missing, damaged or do not belong together.
     """
 
-    name = "quickstart's second look"
-
-    def __init__(self, folder: Path, device: torch.device) -> None:
+    def __init__(self, about: About, device: torch.device) -> None:
+        config = about.network
         try:
-            state = read_state_dict(folder / WEIGHTS)
-            about = json.loads((folder / ABOUT).read_text("utf-8"))
-            config = SecondConfig(**about["network"])
-            self.segmenter: str = about["segmenter"]
-            self.answers = frozenset(second_terms(folder))
-            parts = {term: frozenset(covered) for term, covered in about["terms"].items()}
-            self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+            self._tokenizer = Tokenizer.from_file(str(about.folder / TOKENIZER))
             net = SecondNet(config)
+            state = read_state_dict(about.folder / WEIGHTS)
             net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
         except Exception as error:  # tokenizers raises bare Exception
             if ran_out(error):
                 raise
-            raise ModelError(f"The second look in '{folder}' is damaged: install MedCLIP-SAM again.") from error
+            raise ModelError(f"The second look in '{about.folder}' is damaged: install MedCLIP-SAM again.") from error
         net.closer.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._net = net.eval().requires_grad_(False).to(device)
-        self._context = config.context
-        self.checksum = sha256(folder / WEIGHTS)
+        self.about = about
+        self.name = about.name
         self.device = device
         self.dense_grid = 2 * config.grid
         self.picture_size = 4 * config.grid
-        self.on_cpu: Callable[[], SecondLook] = partial(SecondLook, folder, CPU)
-        self.vocabulary = Vocabulary(parts, self.encode_text(list(parts)))
+        self.on_cpu: Callable[[], SecondLook] = partial(SecondLook, about, CPU)
+        self.vocabulary = Vocabulary(about.terms, self.encode_text(list(about.terms)))
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """T texts -> (T, D), not normalised; of a long text the first 32 tokens count.
-
-        Raises:
-            InputError: a text has no token at all.
-        """
-        rows = [torch.tensor(encoding.ids[: self._context]) for encoding in self._tokenizer.encode_batch(list(texts))]
-        for text, row in zip(texts, rows, strict=True):
-            if not len(row):
-                raise InputError(f"The built-in model cannot read '{text}'; write it in English, in Latin letters.")
-        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)
+        """As `QuickStart.encode_text`, in the space of this look."""
+        ids = token_ids(self._tokenizer, texts, self.about.network.context).to(self.device)
         with torch.inference_mode():
             return self._net.text(ids).clone()
 

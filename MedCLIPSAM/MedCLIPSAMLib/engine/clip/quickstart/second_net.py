@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .quickstart_net import Block, QuickStartConfig, TextTower, position_waves
+from .net import Block, TextTower, position_waves
 
 
 @dataclass(frozen=True)
@@ -113,15 +113,7 @@ class SecondNet(nn.Module):
         super().__init__()
         self.config = config
         self.closer = Closer(config)
-        self.text = TextTower(
-            QuickStartConfig(
-                embed=config.embed,
-                vocabulary=config.vocabulary,
-                text_width=config.text_width,
-                text_blocks=config.text_blocks,
-                context=config.context,
-            )
-        )
+        self.text = TextTower(config)
         self.dense_scale = nn.Parameter(torch.tensor(14.0))
         self.dense_offset = nn.Parameter(torch.tensor(-6.0))
         self.presence_scale = nn.Parameter(torch.tensor(12.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -130,10 +131,25 @@ class ImageTower(nn.Module):
         return self.dense(self.mix4(x))
 
 
+class TextSizes(Protocol):
+    """Sizes of a `TextTower`."""
+
+    @property
+    def embed(self) -> int: ...
+    @property
+    def vocabulary(self) -> int: ...
+    @property
+    def text_width(self) -> int: ...
+    @property
+    def text_blocks(self) -> int: ...
+    @property
+    def context(self) -> int: ...
+
+
 class TextTower(nn.Module):
     """(N, L) token ids, 0 is padding -> (N, embed), not normalised."""
 
-    def __init__(self, config: QuickStartConfig) -> None:
+    def __init__(self, config: TextSizes) -> None:
         super().__init__()
         width = config.text_width
         self.tokens = nn.Embedding(config.vocabulary, width)

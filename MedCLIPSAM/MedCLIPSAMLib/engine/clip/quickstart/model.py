@@ -12,21 +12,20 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import InputError, ModelError
-from ..files.checksum import sha256
-from ..files.resources import resource
-from ..files.weights import read_state_dict
-from ..machine.arrays import to_tensor
-from ..machine.device import ran_out
-from .base import ImageTextModel, Recommendation
-from .quickstart_net import QuickStartConfig, QuickStartNet
+from ...errors import ModelError
+from ...files.checksum import sha256
+from ...files.resources import resource
+from ...files.weights import read_state_dict
+from ...machine.arrays import to_tensor
+from ...machine.device import ran_out
+from ..base import ImageTextModel, Recommendation
+from ..vocabulary import Vocabulary
+from .net import QuickStartConfig, QuickStartNet
+from .reading import token_ids
 from .reliability import Reliability
-from .second_look import WEIGHTS as SECOND_WEIGHTS
-from .second_look import SecondLook, second_terms
-from .vocabulary import Vocabulary
+from .second_look import About, SecondLook
 
 _BETA = 3.0  # of M2IB: of 0.1, 1, 3 and 10 the one at which its map depends most on the text
-_UNKNOWN = "[UNK]"  # in the tokenizer's file
 WEIGHTS, CONFIG, TOKENIZER, ANCHORS = "model.safetensors", "config.json", "tokenizer.json", "anchors.json"
 
 
@@ -54,6 +53,7 @@ class QuickStart:
             config = QuickStartConfig(**json.loads((folder / CONFIG).read_text("utf-8")))
             parts = read_anchors(folder)
             self.reliability = Reliability.read(folder)
+            self.second = About.read(folder)
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
             net = QuickStartNet(config)
             net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
@@ -64,6 +64,7 @@ class QuickStart:
         self._tokenizer.no_truncation()
         self._net = net.eval().requires_grad_(False).to(device=device)
         self._context = config.context
+        self._second_look: SecondLook | None = None
         self.checksum = sha256(folder / WEIGHTS)
         self.device = device
         self.image_size = config.image_size
@@ -71,8 +72,6 @@ class QuickStart:
         self.dense_grid = config.image_size // 4
         self.block_count = config.blocks
         self.token_width = config.width
-        self._folder = folder
-        self._second: SecondLook | None = None
         self.recommended = Recommendation("two-looks", config.bottleneck, _BETA)
         self.vocabulary = Vocabulary(parts, self.encode_text(list(parts)))
 
@@ -82,12 +81,7 @@ class QuickStart:
         Raises:
             InputError: a text has no token that the model knows; its meaning would be an accident.
         """
-        encodings = self._tokenizer.encode_batch(list(texts))
-        for text, encoding in zip(texts, encodings, strict=True):
-            if set(encoding.tokens) <= {_UNKNOWN}:
-                raise InputError(f"The built-in model cannot read '{text}'; write it in English, in Latin letters.")
-        rows = [torch.tensor(encoding.ids[: self._context]) for encoding in encodings]
-        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(self.device)
+        ids = token_ids(self._tokenizer, texts, self._context).to(self.device)
         with torch.inference_mode():
             return self._net.text(ids).clone()
 
@@ -120,14 +114,14 @@ class QuickStart:
             return F.normalize(seen, dim=-1).half()
 
     def second_look(self) -> SecondLook:
-        """Loaded when it is asked for first.
+        """Loaded when it is asked for first: few prompts need it.
 
         Raises:
             ModelError: it is missing or damaged.
         """
-        if self._second is None:
-            self._second = SecondLook(self._folder, self.device)
-        return self._second
+        if self._second_look is None:
+            self._second_look = SecondLook(self.second, self.device)
+        return self._second_look
 
     def dense_logits(self, cosine: Tensor) -> Tensor:
         """Cosines of cells with texts -> logits of "this cell shows it"."""
@@ -146,10 +140,9 @@ def _grey(pixels: Tensor) -> Tensor:
     return pixels.mean(1, keepdim=True)
 
 
-def weights_files() -> tuple[Path, ...]:
+def weights_file() -> Path:
     """The trained weights that come with the extension."""
-    folder = resource("QuickStart")
-    return folder / WEIGHTS, folder / SECOND_WEIGHTS
+    return resource("QuickStart") / WEIGHTS
 
 
 def read_anchors(folder: Path) -> dict[str, frozenset[str]]:
@@ -170,7 +163,7 @@ def known_terms() -> tuple[str, ...]:
     """
     folder = resource("QuickStart")
     try:
-        return (*read_anchors(folder), *second_terms(folder))
+        return (*read_anchors(folder), *sorted(About.read(folder).answers))
     except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
         raise _damaged(folder) from error
 
