@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: setup demo test slicer-versions slicer-oldest robustness fuzz lint bench bench-without-amx bench-quick screenshots quickstart-model validate docs
+.PHONY: setup demo test slicer-versions slicer-oldest robustness fuzz lint bench bench-without-amx bench-quick bench-saliency screenshots quickstart-model validate docs
 
 setup: $(INSTALLED)
 
@@ -51,6 +51,10 @@ bench-without-amx: $(INSTALLED)
 
 bench-quick: $(INSTALLED)
 	PYTHONPATH=tools $(BIN)/python -m Testing.benchmarks --quick
+
+# What each saliency method costs, for docs/explanation/saliency.md.
+bench-saliency: $(INSTALLED)
+	PYTHONPATH=tools $(BIN)/python -m Testing.benchmarks.methods
 
 # docs/reference/command-line.md, from the commands.
 docs: $(INSTALLED)

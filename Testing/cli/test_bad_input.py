@@ -60,7 +60,7 @@ def refused(no_models, tmp_path, volume):
         ("segment", (*SEGMENT, "--window", "3"), "no window"),
         ("segment", (*SEGMENT, "--window", "9,3"), "empty"),
         ("segment", (*SEGMENT, "--modality", "PET"), "--modality 'PET' is unknown"),
-        ("segment", (*SEGMENT, "--saliency", "gradcam"), "--saliency 'gradcam' is unknown"),
+        ("segment", (*SEGMENT, "--saliency", "groupcam"), "--saliency 'groupcam' is unknown"),
         ("segment", (*SEGMENT, "--localize", "magic"), "--localize 'magic' is unknown"),
         ("segment", (*SEGMENT, "--voting", "loud"), "--voting 'loud' is unknown"),
         ("segment", (*SEGMENT, "--precision", "half"), "--precision 'half' is unknown"),

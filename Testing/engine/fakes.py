@@ -38,6 +38,7 @@ class GreyClip:
     dense_grid = 96
     grid = 4
     mean = std = (0.5, 0.5, 0.5)
+    logit_scale = 1.0
     block_count = 1
     token_width = 3
     recommended = Recommendation("dense", 0, 0.1)
@@ -75,6 +76,12 @@ class GreyClip:
 
     def encode_image(self, pixels):
         return self._cells(pixels).mean(1)
+
+    def tokens_before(self, pixels):
+        raise AssertionError("the dense method needs no tokens")
+
+    def block(self, number):
+        raise AssertionError("the dense method looks into no block")
 
     def tokens_after(self, pixels, layer):
         raise AssertionError("the dense method needs no tokens")

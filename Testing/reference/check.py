@@ -1,6 +1,6 @@
-"""Holds the engine against outputs of the published MedCLIP-SAMv2: python Testing/reference/check.py FOLDER
+"""Holds the engine against outputs of published code: python Testing/reference/check.py FOLDER
 
-FOLDER has one or both kinds of cases, whatever weights they were made with:
+FOLDER, or its folder `cam`, has one or more kinds of cases, whatever weights they were made with:
 
 - m2ib.json and m2ib.npz, beside a BiomedCLIP in one of its layouts. The JSON lists `case`, `image`, `layer`,
   `beta`, `seed`, `ensemble`, `noise_samples`, and where not as published `steps` and `lr`; the arrays are
@@ -9,6 +9,7 @@ FOLDER has one or both kinds of cases, whatever weights they were made with:
 - localize.json and localize.npz. The JSON lists `image`, `method`, `num_contours`, `multi_contour` and
   `boxes_xyxy`; the arrays are `{i}_saliency_u8`, `{i}_image_u8` and the coarse masks
   `{i}_{km|th|crf}_top{num_contours}`.
+- cam.json and cam.npz, beside the CLIPs `biomedclip` and `openai_clip`: class activation maps, see `cams`.
 
 Prints the largest differences of each case, a line each. Exit status 0: all cases were run and agree; 1: a
 case differs or could not be run (dense CRF without pydensecrf2; see --without-crf); 2: FOLDER has no cases
@@ -21,7 +22,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +32,8 @@ import torch
 
 if find_spec("MedCLIPSAMLib") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "MedCLIPSAM"))
+if find_spec("Testing") is None:
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from MedCLIPSAMLib.engine.clip.dual import DualEncoder
 from MedCLIPSAMLib.engine.clip.registry import load_clip
@@ -40,35 +42,13 @@ from MedCLIPSAMLib.engine.localize import binarizer, bounding_boxes, keep_larges
 from MedCLIPSAMLib.engine.published import PUBLISHED
 from MedCLIPSAMLib.engine.saliency import TextQuery, normalise
 from MedCLIPSAMLib.engine.saliency.m2ib import M2IB
+from Testing.reference.cams import check_cams
+from Testing.reference.findings import Finding, Measure, largest
 
 FEATURES = 1e-4  # of the largest value
 SALIENCY = 1e-3  # of the range 0..1
 OVERLAP = {"kmeans": 0.999, "threshold": 0.999, "crf": 0.98}  # least intersection over union
 MASK_NAMES = {"kmeans": "km", "threshold": "th", "crf": "crf"}
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One difference from the published output, in words, and whether it is within its limit."""
-
-    text: str
-    passed: bool
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was measured in one case."""
-
-    case: str
-    measures: tuple[Measure, ...]
-
-    @property
-    def passed(self) -> bool:
-        return all(measure.passed for measure in self.measures)
-
-    def __str__(self) -> str:
-        verdict = "ok  " if self.passed else "FAIL"
-        return f"{verdict} {self.case}: {', '.join(measure.text for measure in self.measures)}"
 
 
 def check_m2ib(folder: Path) -> Iterator[Finding]:
@@ -126,17 +106,13 @@ def check_localisation(folder: Path, without_crf: bool) -> Iterator[Finding]:
 
 
 def _features(what: str, ours: np.ndarray, published: np.ndarray) -> Measure:
-    difference = _largest(ours, published) / np.abs(published).max()
+    difference = largest(ours, published) / np.abs(published).max()
     return Measure(f"{what} {difference:.1e} of their largest (limit {FEATURES:g})", difference <= FEATURES)
 
 
 def _saliency(ours: np.ndarray, published: np.ndarray) -> Measure:
-    difference = _largest(ours, published)
+    difference = largest(ours, published)
     return Measure(f"saliency {difference:.1e} (limit {SALIENCY:g})", difference <= SALIENCY)
-
-
-def _largest(ours: np.ndarray, published: np.ndarray) -> float:
-    return float(np.abs(ours - published).max()) if ours.shape == published.shape else float("inf")
 
 
 def _overlap(method: str, ours: np.ndarray, published: np.ndarray) -> Measure:
@@ -168,7 +144,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"The cases in '{options.folder}' cannot be read: {error}", file=sys.stderr)
         return 2
     if not findings:
-        print(f"'{options.folder}' has no m2ib.json or localize.json: give a folder of cases.", file=sys.stderr)
+        print(
+            f"'{options.folder}' has none of m2ib.json, localize.json, cam.json: name such a folder.", file=sys.stderr
+        )
         return 2
     failed = sum(not finding.passed for finding in findings)
     left_out = "; dense CRF was left out" if options.without_crf else ""
@@ -181,6 +159,9 @@ def _cases(folder: Path, without_crf: bool) -> Iterator[Finding]:
         yield from check_m2ib(folder)
     if (folder / "localize.json").is_file():
         yield from check_localisation(folder, without_crf)
+    for cams in (folder, folder / "cam"):
+        if (cams / "cam.json").is_file():
+            yield from check_cams(cams)
 
 
 if __name__ == "__main__":

@@ -149,14 +149,17 @@ class ChainOptions:
         typer.Option(
             "--saliency",
             metavar="NAME",
-            help="m2ib, gradient, dense or two-looks. Default: the model's.",
+            help="Such as m2ib, gradcam or naclip; docs/explanation/saliency.md lists them. Default: the model's.",
             rich_help_panel=_CHAIN,
         ),
     ] = None
     layer: Annotated[
         int | None,
         typer.Option(
-            "--layer", min=0, help="m2ib: block of the bottleneck. Default: the model's.", rich_help_panel=_CHAIN
+            "--layer",
+            min=0,
+            help="Block of the image tower: m2ib's bottleneck, or where a map is taken. Default: the method's.",
+            rich_help_panel=_CHAIN,
         ),
     ] = None
     beta: Annotated[
@@ -172,7 +175,8 @@ class ChainOptions:
         int | None, typer.Option("--steps", min=1, help="m2ib: steps of Adam.", rich_help_panel=_CHAIN)
     ] = None
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="m2ib: seed of the noise.", rich_help_panel=_CHAIN)
+        int | None,
+        typer.Option("--seed", min=0, help="Of the noise of m2ib, gradient and rise.", rich_help_panel=_CHAIN),
     ] = None
     localize: Annotated[
         str | None,

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ..engine.session.settings import Settings
     from ..engine.volume import Modality, SliceStack, Window
 
-_OPTIONS_OF = {"m2ib": ("layer", "beta", "steps", "seed"), "gradient": ("layer", "seed")}
-
 
 def read_prompts(
     texts: Sequence[str] | None,
@@ -182,8 +180,10 @@ def _check_name(option: str, name: str | None, names: Collection[str]) -> None:
 
 
 def _check_options(settings: Settings, method: str) -> None:
-    default = type(settings)()
-    given = (name for name in _OPTIONS_OF["m2ib"] if getattr(settings, name) != getattr(default, name))
-    unused = next((name for name in given if name not in _OPTIONS_OF.get(method, ())), None)
+    from ..engine.saliency import saliency_class
+
+    default, of_m2ib = type(settings)(), saliency_class("m2ib").options
+    given = (name for name in of_m2ib if getattr(settings, name) != getattr(default, name))
+    unused = next((name for name in given if name not in saliency_class(method).options), None)
     if unused:
         raise InputError(f"--{unused} is of the saliency m2ib, not {method}; add --saliency m2ib or leave it out.")

@@ -4,12 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from MedCLIPSAMLib.engine.clip.dual import DualEncoder
-from MedCLIPSAMLib.engine.clip.timm_tower import TimmTower
 from MedCLIPSAMLib.engine.errors import Cancelled, InputError
 from MedCLIPSAMLib.engine.machine.precision import computing_in
 from MedCLIPSAMLib.engine.published import PUBLISHED
@@ -17,43 +15,6 @@ from MedCLIPSAMLib.engine.saliency import TextQuery, normalise, saliency_method
 from MedCLIPSAMLib.engine.saliency.m2ib import M2IB
 
 LAYER = 1
-
-
-class Counting(DualEncoder):
-    """Counts how often each half of the image tower runs."""
-
-    prefixes = suffixes = 0
-
-    def tokens_after(self, pixels: Tensor, layer: int) -> Tensor:
-        self.prefixes += 1
-        return super().tokens_after(pixels, layer)
-
-    def features_after(self, tokens: Tensor, layer: int) -> Tensor:
-        self.suffixes += 1
-        return super().features_after(tokens, layer)
-
-
-@pytest.fixture
-def model() -> Counting:
-    torch.manual_seed(0)
-    trunk = VisionTransformer(img_size=32, patch_size=8, embed_dim=24, depth=3, num_heads=2, num_classes=0)
-    for weight in trunk.parameters():
-        nn.init.normal_(weight, std=0.3)
-    tower = TimmTower(trunk, nn.Linear(24, 10)).eval().requires_grad_(False)
-    texts = {"liver": 1.0, "hepar": 0.5, "spleen": -1.0}
-
-    def tokenize(words: list[str]) -> Tensor:
-        return torch.tensor([[texts[word]] for word in words])
-
-    def encode(values: Tensor) -> Tensor:
-        return values * torch.linspace(-1, 1, 10) + values**2 * torch.linspace(0, 2, 10) ** 2
-
-    return Counting("small", "", tower, encode, tokenize, (0.5,) * 3, (0.5,) * 3, torch.device("cpu"))
-
-
-@pytest.fixture
-def pixels() -> Tensor:
-    return torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(7))
 
 
 def plainly(model: DualEncoder, image: Tensor, text: Tensor, beta: float, steps: int, n: int, seed: int) -> Tensor:
@@ -192,8 +153,8 @@ def test_normalise_stretches_each_map_and_leaves_a_flat_one_at_zero() -> None:
 
 def test_methods_are_found_by_name() -> None:
     assert saliency_method("m2ib", layer=3) == M2IB(layer=3)
-    with pytest.raises(InputError, match="no saliency method 'gradcam': choose one of m2ib, gradient, dense"):
-        saliency_method("gradcam")
+    with pytest.raises(InputError, match="no saliency method 'groupcam': choose one of m2ib, gradient, dense"):
+        saliency_method("groupcam")
 
 
 def test_antithetic_noise_comes_in_pairs_that_cancel(model, pixels) -> None:

@@ -34,7 +34,7 @@ from .bank import Bank, features_file
 
 log = logging.getLogger("quickstart")
 _SIDE = 128  # cells of the map
-_CELLS = 1024  # of a slice, anywhere; and as many again where there is something with a name
+_CELLS = 640  # of a slice, anywhere; and as many again where there is something with a name
 _UNSEEN = 12  # texts of nothing, at each step
 _DROPPED = 0.1  # of the channels of features
 _NAMELESS = torch.tensor([LABEL_INDEX[name] for name in ("other", "air", "fat", "soft", "bone", "gas")])

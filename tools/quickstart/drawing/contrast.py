@@ -108,7 +108,7 @@ def window(image: Tensor, head: bool) -> Tensor:
 
 def artefacts(image: Tensor) -> Tensor:
     """Bias field, tone curve, blur, sharpening, noise on values in 0..1."""
-    if chance(0.12):
+    if chance(0.2):
         knots = torch.rand(7)
         knots[0] = 0
         position = image.clamp(0, 1) * 6

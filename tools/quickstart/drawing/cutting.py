@@ -54,7 +54,7 @@ def place(volume: TrainingVolume) -> View:
     if volume.kind == "picture":
         centre = volume.centre + np.array([0, *(uniform(-0.05, 0.05) * extent for _ in range(2))])
         return View(plane, centre, extent * uniform(0.85, 1.1), True)
-    if chance(0.7 if volume.name in CHESTS else 0.85):
+    if not volume.points or chance(0.7 if volume.name in CHESTS else 0.85):
         centre = volume.centre.copy()
         reach = volume.size[through] / volume.spacing[through] / 2
         centre[through] += uniform(-reach, reach) * (0.98 if plane == "axial" else 0.8)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..language.labels import LABEL_INDEX
 from ..language.terms import REGIONS, Term
+from .singles import SINGLES, images, load_singles
 from .volumes import NO_FINDINGS, PLANES, TrainingVolume, body_mask, finish, known_terms, read
 
 _KEPT = 3  # one person of so many is kept for judging
@@ -113,6 +114,8 @@ def load_people(folder: Path) -> list[TrainingVolume]:
     volumes = [volume for name in SOURCES for volume in _pictures(folder / name, name)]
     for load in (_openkbp, _synthseg, _voxelmorph, _brains, _spines, _atlas):
         volumes += load(folder)
+    for source in SINGLES:
+        volumes += load_singles(folder, source, _taught(source, images(folder, source)))
     return volumes
 
 
@@ -170,12 +173,13 @@ def _pictures(folder: Path, source: str) -> Iterator[TrainingVolume]:
         if labels.shape != grey.shape:
             continue
         labels = _relabel(labels, {number: ours[name] for number, name in numbers.items() if name in ours})
-        if about.get("upside_down"):
-            grey, labels = grey[::-1], labels[::-1]
         more = {"flip": about.get("flip", False), "turn": about.get("turn", False)}
-        weight = about["weight"] / len(masks)
         shown = tuple(about["globals"])
-        yield finish(source, grey[None], labels[None], np.ones(3), "picture", shown, known, weight, False, **more)
+        ways = (1, -1) if about.get("upside_down") else (1,)  # as it is stored, as people will show it, and upright
+        weight = about["weight"] / len(masks) / len(ways)
+        for way in ways:
+            picture = grey[None, ::way], labels[None, ::way]
+            yield finish(source, *picture, np.ones(3), "picture", shown, known, weight, False, **more)
 
 
 def _openkbp(folder: Path) -> Iterator[TrainingVolume]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .attention import AttentionBlock
 from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class ImageTextModel(Protocol):
         name: what was loaded, for people.
         checksum: SHA-256 of the weights file.
         mean, std: of the three channels in 0..1, as the model was trained.
+        logit_scale: factor of cosines in the softmax that it was trained with.
         on_cpu: reads the same model anew onto the CPU; None if it was not loaded by `registry.load_clip`.
     """
 
@@ -44,6 +46,7 @@ class ImageTextModel(Protocol):
     image_size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    logit_scale: float
     block_count: int
     token_width: int
     grid: int
@@ -66,6 +69,18 @@ class ImageTextModel(Protocol):
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, D), not normalised."""
+        ...
+
+    def tokens_before(self, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, 1 + grid * grid, W): what goes into the first block."""
+        ...
+
+    def block(self, number: int) -> AttentionBlock:
+        """The block ``number`` (0-based), taken apart.
+
+        Raises:
+            ModelError: its attention is not the textbook's.
+        """
         ...
 
     def tokens_after(self, pixels: Tensor, layer: int) -> Tensor:

@@ -36,6 +36,7 @@ _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _POOLER = "cls_last_hidden_state_pooler"
 _CONTEXT = 256  # tokens of text that BiomedCLIP was trained with
+_LOGIT_SCALE = 85.2  # exp(4.4454), BiomedCLIP's, where a file does not tell it
 _HEAD_WIDTH = 64  # of every published BERT; the hub's layout does not tell it
 # Of all layer norms, as MedCLIP-SAMv2 runs BiomedCLIP (timm's own is 1e-6), so that both layouts give the same.
 _EPSILON = 1e-12
@@ -52,7 +53,8 @@ def load_hub_layout(folder: Path, device: torch.device) -> DualEncoder:
     weights = find_weights(folder, OPEN_CLIP_WEIGHTS)
     config = read_config(folder / OPEN_CLIP_CONFIG)
     try:
-        state = rename(read_state_dict(weights), HUB)
+        read = read_state_dict(weights)
+        state = rename(read, HUB)
         model = config["model_cfg"]
         vision, text = model["vision_cfg"], model["text_cfg"]
         pooler = text.get("hf_pooler_type", _POOLER)
@@ -69,7 +71,8 @@ def load_hub_layout(folder: Path, device: torch.device) -> DualEncoder:
     except _MISFITS as error:
         raise _unfit(weights, f"no {error}" if isinstance(error, KeyError) else str(error)) from error
     options = config.get("preprocess_cfg", {})
-    return _assemble(towers, state, weights, context, options.get("mean"), options.get("std"), device)
+    scale = _logit_scale(read)
+    return _assemble(towers, state, weights, context, options.get("mean"), options.get("std"), device, scale)
 
 
 def load_hugging_face_layout(folder: Path, device: torch.device) -> DualEncoder:
@@ -81,7 +84,8 @@ def load_hugging_face_layout(folder: Path, device: torch.device) -> DualEncoder:
     weights = find_weights(folder, HUGGING_FACE_WEIGHTS)
     config = read_config(folder / HUGGING_FACE_CONFIG)
     try:
-        state = rename(read_state_dict(weights), HUGGING_FACE)
+        read = read_state_dict(weights)
+        state = rename(read, HUGGING_FACE)
         vision, text = config["vision_config"], config["text_config"]
         activations = {part.get("hidden_act", "gelu") for part in (vision, text, config["text_projection_config"])}
         if activations != {"gelu"}:
@@ -106,7 +110,8 @@ def load_hugging_face_layout(folder: Path, device: torch.device) -> DualEncoder:
     except _MISFITS as error:
         raise _unfit(weights, f"no {error}" if isinstance(error, KeyError) else str(error)) from error
     options = read_config(path) if (path := folder / "preprocessor_config.json").is_file() else {}
-    return _assemble(towers, state, weights, _CONTEXT, options.get("image_mean"), options.get("image_std"), device)
+    mean, std = options.get("image_mean"), options.get("image_std")
+    return _assemble(towers, state, weights, _CONTEXT, mean, std, device, _logit_scale(read))
 
 
 class _Towers(nn.Module):
@@ -143,6 +148,7 @@ def _assemble(
     mean: list[float] | None,
     std: list[float] | None,
     device: torch.device,
+    logit_scale: float,
 ) -> DualEncoder:
     """Fills the towers, which are built without storage, with the tensors of the file."""
     wanted = towers.state_dict()
@@ -164,7 +170,12 @@ def _assemble(
         mean=mean or _CLIP_MEAN,
         std=std or _CLIP_STD,
         device=device,
+        logit_scale=logit_scale,
     )
+
+
+def _logit_scale(state: Mapping[str, Tensor]) -> float:
+    return float(state["logit_scale"].double().exp()) if "logit_scale" in state else _LOGIT_SCALE
 
 
 def _unfit(weights: Path, problem: str) -> ModelError:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..machine.arrays import to_tensor
 from ..published import PUBLISHED
+from .attention import AttentionBlock
 from .base import ImageTextModel, Recommendation
 
 _PUBLISHED_DEPTH = 12
@@ -25,7 +26,11 @@ class VisionTower(Protocol):
     width: int
     block_count: int
 
+    def tokens_before(self, pixels: Tensor) -> Tensor: ...
+
     def tokens_after(self, pixels: Tensor, layer: int) -> Tensor: ...
+
+    def block(self, number: int) -> AttentionBlock: ...
 
     def features_after(self, tokens: Tensor, layer: int) -> Tensor: ...
 
@@ -45,6 +50,7 @@ class DualEncoder:
         mean: Sequence[float],
         std: Sequence[float],
         device: torch.device,
+        logit_scale: float,
     ) -> None:
         self.name = name
         self.checksum = checksum
@@ -56,6 +62,7 @@ class DualEncoder:
         self.grid = vision.grid
         self.recommended = Recommendation("m2ib", _layer_at_published_depth(vision.block_count), PUBLISHED.beta)
         self.device = device
+        self.logit_scale = logit_scale
         self.vocabulary = None
         self._vision = vision
         self._text = text
@@ -77,6 +84,14 @@ class DualEncoder:
     def encode_image(self, pixels: Tensor) -> Tensor:
         with torch.no_grad():
             return self.features_after(self.tokens_after(pixels, 0), 0)
+
+    @torch.no_grad()
+    def tokens_before(self, pixels: Tensor) -> Tensor:
+        return self._vision.tokens_before(pixels.to(self.device))
+
+    def block(self, number: int) -> AttentionBlock:
+        self._check(number)
+        return self._vision.block(number)
 
     @torch.no_grad()
     def tokens_after(self, pixels: Tensor, layer: int) -> Tensor:

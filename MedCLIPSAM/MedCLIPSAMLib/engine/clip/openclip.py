@@ -18,6 +18,7 @@ from ..files.checksum import sha256
 from ..files.weights import read_state_dict
 from ..machine.device import ran_out
 from ..models.catalogue import entries
+from .attention import AttentionBlock, into_first
 from .blocks import FrozenBlocks, PlainAttention, read_by_first
 from .dual import DualEncoder, VisionTower
 from .folder import OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, find_weights, read_config
@@ -49,6 +50,23 @@ class OpenClipTower(nn.Module):
         self.width = len(visual.class_embedding)
         self.block_count = len(visual.transformer.resblocks)
         self._later = FrozenBlocks(list(visual.transformer.resblocks), _class_token_after, _unfuse_attention)
+
+    def tokens_before(self, pixels: Tensor) -> Tensor:
+        return into_first(self.visual.transformer.resblocks, lambda: self.tokens_after(pixels, 0))
+
+    def block(self, number: int) -> AttentionBlock:
+        own: Any = self.visual.transformer.resblocks[number]
+        if type(own) is not ResidualAttentionBlock:
+            raise ModelError("The image tower's attention is not the textbook's: choose the saliency method 'm2ib'.")
+        return AttentionBlock(
+            own.ln_1,
+            own.ln_2,
+            own.attn.in_proj_weight,
+            own.attn.in_proj_bias,
+            own.attn.num_heads,
+            lambda read: own.ls_1(own.attn.out_proj(read)),
+            lambda normed: own.ls_2(own.mlp(normed)),
+        )
 
     def tokens_after(self, pixels: Tensor, layer: int) -> Tensor:
         output = self.visual.forward_intermediates(
@@ -177,6 +195,7 @@ def _load(
         mean=model.visual.preprocess_cfg["mean"],
         std=model.visual.preprocess_cfg["std"],
         device=device,
+        logit_scale=float(model.logit_scale.double().exp()),
     )
 
 

@@ -10,6 +10,7 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from ..errors import ModelError
+from .attention import AttentionBlock, into_first
 from .blocks import FrozenBlocks, read_by_first
 
 
@@ -41,6 +42,23 @@ class TimmTower(nn.Module):
         self.width = int(trunk.embed_dim)
         self.block_count = len(trunk.blocks)
         self._later = FrozenBlocks(list(trunk.blocks), _class_token_after, _unfuse_attention)
+
+    def tokens_before(self, pixels: Tensor) -> Tensor:
+        return into_first(self.trunk.blocks, lambda: self.tokens_after(pixels, 0))
+
+    def block(self, number: int) -> AttentionBlock:
+        own: Any = self.trunk.blocks[number]
+        if not _is_plain(own):
+            raise ModelError("The image tower's attention is not the textbook's: choose the saliency method 'm2ib'.")
+        return AttentionBlock(
+            own.norm1,
+            own.norm2,
+            own.attn.qkv.weight,
+            own.attn.qkv.bias,
+            own.attn.num_heads,
+            lambda read: own.ls1(own.attn.proj(read)),
+            lambda normed: own.ls2(own.mlp(normed)),
+        )
 
     def tokens_after(self, pixels: Tensor, layer: int) -> Tensor:
         intermediates: Any = self.trunk.forward_intermediates(

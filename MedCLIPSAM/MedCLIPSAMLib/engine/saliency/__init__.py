@@ -8,7 +8,15 @@ from typing import Any
 from ..errors import InputError
 from .base import SaliencyBatch, SaliencyMethod, TextQuery, normalise
 
-__all__ = ["SALIENCY", "SaliencyBatch", "SaliencyMethod", "TextQuery", "normalise", "saliency_method"]
+__all__ = [
+    "SALIENCY",
+    "SaliencyBatch",
+    "SaliencyMethod",
+    "TextQuery",
+    "normalise",
+    "saliency_class",
+    "saliency_method",
+]
 
 # Name -> class, imported when asked for.
 SALIENCY = {
@@ -16,15 +24,36 @@ SALIENCY = {
     "gradient": f"{__name__}.gradient:Gradient",
     "dense": f"{__name__}.dense:Dense",
     "two-looks": f"{__name__}.two_looks:TwoLooks",
+    "nib": f"{__name__}.nib:NIB",
+    "gradcam": f"{__name__}.cam:GradCAM",
+    "gradcam++": f"{__name__}.cam:GradCAMPlusPlus",
+    "xgradcam": f"{__name__}.cam:XGradCAM",
+    "layercam": f"{__name__}.cam:LayerCAM",
+    "scorecam": f"{__name__}.masked:ScoreCAM",
+    "gscorecam": f"{__name__}.masked:GScoreCAM",
+    "hilacam": f"{__name__}.hilacam:HilaCAM",
+    "rise": f"{__name__}.masked:Rise",
+    "naclip": f"{__name__}.corrected:NACLIP",
+    "sclip": f"{__name__}.corrected:SCLIP",
+    "clearclip": f"{__name__}.corrected:ClearCLIP",
 }
 
 
-def saliency_method(name: str, **options: Any) -> SaliencyMethod:
-    """The method `name` with its own options.
+def saliency_class(name: str) -> type[SaliencyMethod]:
+    """The class of the method ``name``; its `chosen` makes one that suits a model.
 
     Raises:
         InputError: there is no such method.
     """
     if name not in SALIENCY:
         raise InputError(f"There is no saliency method '{name}': choose one of {', '.join(SALIENCY)}.")
-    return pkgutil.resolve_name(SALIENCY[name])(**options)
+    return pkgutil.resolve_name(SALIENCY[name])
+
+
+def saliency_method(name: str, **options: Any) -> SaliencyMethod:
+    """The method ``name`` with its own options.
+
+    Raises:
+        InputError: there is no such method.
+    """
+    return saliency_class(name)(**options)

@@ -11,6 +11,36 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..clip.base import ImageTextModel
+from ..errors import InputError
+
+
+class Choices(Protocol):
+    """What a person may choose about a method, see `session.settings.Settings`; None leaves it to the method."""
+
+    @property
+    def layer(self) -> int | None: ...
+    @property
+    def beta(self) -> float | None: ...
+    @property
+    def steps(self) -> int | None: ...
+    @property
+    def noise_samples(self) -> int | None: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def exact(self) -> bool: ...
+
+
+def chosen_layer(model: ImageTextModel, choices: Choices, otherwise: int) -> int:
+    """The block that was chosen, or ``otherwise``.
+
+    Raises:
+        InputError: the model has no such block.
+    """
+    layer = otherwise if choices.layer is None else choices.layer
+    if not 0 <= layer < model.block_count:
+        raise InputError(f"Layer {layer} does not exist in {model.name}; choose from 0 to {model.block_count - 1}.")
+    return layer
 
 
 class TextEncoder(Protocol):
@@ -72,6 +102,7 @@ class SaliencyMethod(Protocol):
         absolute: maps are probabilities, low everywhere where the thing is absent; others must be stretched.
         preview: name of the method that stands in for it where a person waits.
         looks_again: the model's second look stands in for it where that knows more, see `session.again`.
+        options: names of the `Choices` that it takes.
     """
 
     name: ClassVar[str]
@@ -79,6 +110,16 @@ class SaliencyMethod(Protocol):
     absolute: ClassVar[bool]
     preview: ClassVar[str]
     looks_again: ClassVar[bool] = False
+    options: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def chosen(cls, model: ImageTextModel, choices: Choices) -> SaliencyMethod:
+        """The method as a person wants it, and as it suits the model.
+
+        Raises:
+            InputError: a choice does not go with the model, or the method does not.
+        """
+        return cls()
 
     @property
     def prepared_as(self) -> str:

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..clip.base import DenseImageTextModel, ImageTextModel
-from ..errors import Cancelled
-from .base import SaliencyBatch, SaliencyMethod, TextQuery
+from ..errors import Cancelled, InputError
+from .base import Choices, SaliencyBatch, SaliencyMethod, TextQuery
 
 _SHARPNESS = 15.0  # the factor of cosines in the softmax that the model was trained with
 _NOTHING = 3.0  # the logit of "none of these texts" in that softmax
@@ -32,6 +32,17 @@ class Dense(SaliencyMethod):
     localizer: ClassVar[str] = "kmeans"
     absolute: ClassVar[bool] = True
     preview: ClassVar[str] = name
+
+    @classmethod
+    def chosen(cls, model: ImageTextModel, choices: Choices) -> SaliencyMethod:
+        """See `SaliencyMethod.chosen`.
+
+        Raises:
+            InputError: the model has no cells that are aligned with texts.
+        """
+        if not hasattr(model, "look"):
+            raise InputError(f"The model {model.name} has no dense features: choose the saliency method 'm2ib'.")
+        return cls()
 
     @property
     def prepared_as(self) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..clip.base import ImageTextModel
-from .base import TextQuery
+from .base import Choices, SaliencyMethod, TextQuery, chosen_layer
 from .bottleneck import Bottleneck
 
 _HALF_OPEN = 0.5  # of 0.3, 0.5 and 0.8 the one whose maps rank the patches of an organ best
@@ -30,6 +30,12 @@ class Gradient(Bottleneck):
 
     name: ClassVar[str] = "gradient"
     preview: ClassVar[str] = name
+    options: ClassVar[tuple[str, ...]] = ("layer", "seed")
+
+    @classmethod
+    def chosen(cls, model: ImageTextModel, choices: Choices) -> SaliencyMethod:
+        """See `SaliencyMethod.chosen`."""
+        return cls(chosen_layer(model, choices, model.recommended.layer), seed=choices.seed)
 
     def patches(
         self,

@@ -10,16 +10,13 @@ import torch
 from torch import Tensor
 
 from ..clip.base import ImageTextModel
-from ..errors import InputError
 from ..machine.arrays import to_array
 from ..machine.cache import TensorCache, Tensors
 from ..machine.device import Placed, halving
 from ..machine.precision import NumberFormat
 from ..presence.presence import NEUTRAL_TEXTS, image_clues, map_clues, unit
 from ..prompt.prompt import Prompt
-from ..published import PUBLISHED
-from ..saliency import SaliencyBatch, SaliencyMethod, TextQuery, saliency_method
-from ..saliency.m2ib import QUICK, as_far
+from ..saliency import SaliencyBatch, SaliencyMethod, TextQuery, saliency_class, saliency_method
 from ..volume import Frame, SliceStack, Window, automatic_window
 from ..volume.region import Region
 from .evidence import heat_map
@@ -80,8 +77,8 @@ class Looker:
     ) -> None:
         self.viewer = viewer
         self._placed = Placed(model, self._encode_again)
-        self.method = _method(saliency, model, settings)
-        self.quick = _method(self.method.preview, model, settings)
+        self.method = saliency_class(saliency).chosen(model, settings)
+        self.quick = saliency_class(self.method.preview).chosen(model, settings)
         self.format = NumberFormat(model.name, precision)
         self._cache = cache
         self._queries: dict[tuple[tuple[str, ...], tuple[str, ...]], TextQuery] = {}
@@ -215,29 +212,3 @@ def _kept(batch: SaliencyBatch, position: int, absolute: bool) -> Tensors:
         "information": batch.information[position],
     }
     return kept if batch.presence is None else kept | {"presence": batch.presence[position]}
-
-
-def _method(name: str, model: ImageTextModel, settings: Settings) -> SaliencyMethod:
-    if name in ("dense", "two-looks") and not hasattr(model, "look"):
-        raise InputError(f"The model {model.name} has no dense features: choose the saliency method 'm2ib'.")
-    if name not in ("m2ib", "gradient"):
-        return saliency_method(name)
-    layer = model.recommended.layer if settings.layer is None else settings.layer
-    if not 0 <= layer < model.block_count:
-        raise InputError(f"Layer {layer} does not exist in {model.name}; choose from 0 to {model.block_count - 1}.")
-    if name == "gradient":
-        return saliency_method(name, layer=layer, seed=settings.seed)
-    preset = PUBLISHED if settings.exact else QUICK
-    steps = settings.steps or preset.steps
-    return saliency_method(
-        name,
-        layer=layer,
-        beta=model.recommended.beta if settings.beta is None else settings.beta,
-        steps=steps,
-        noise_samples=settings.noise_samples or preset.noise_samples,
-        learning_rate=preset.learning_rate if settings.exact else as_far(steps),
-        antithetic=not settings.exact,
-        growing=not settings.exact,
-        seed=settings.seed,
-        noise="published" if settings.exact else "per-slice",
-    )

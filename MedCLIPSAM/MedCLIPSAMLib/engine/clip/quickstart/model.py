@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from ...files.resources import resource
 from ...files.weights import read_state_dict
 from ...machine.arrays import to_tensor
 from ...machine.device import ran_out
+from ..attention import AttentionBlock
 from ..base import ImageTextModel, Recommendation
 from ..vocabulary import Vocabulary
 from .net import QuickStartConfig, QuickStartNet
@@ -45,6 +48,7 @@ class QuickStart:
     name = "quickstart"
     mean = (0.5, 0.5, 0.5)
     std = (0.5, 0.5, 0.5)
+    logit_scale = 15.0  # of the softmax over pooled features
     on_cpu: Callable[[], ImageTextModel] | None = None
 
     def __init__(self, folder: Path, device: torch.device) -> None:
@@ -88,6 +92,19 @@ class QuickStart:
     def preprocess(self, rgb: np.ndarray) -> Tensor:
         """(N, S, S, 3) uint8 -> (N, 3, S, S) float32 in -1..1."""
         return to_tensor(rgb).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    def tokens_before(self, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, 1 + grid * grid, W)."""
+        with torch.no_grad():
+            return self._net.image.stem(_grey(pixels))[0]
+
+    def block(self, number: int) -> AttentionBlock:
+        """The block ``number`` (0-based), taken apart."""
+        tower = self._net.image
+        own: Any = tower.blocks[number]
+        weights = own.qkv.weight, own.qkv.bias, own.heads
+        block = AttentionBlock(own.norm1, own.norm2, *weights, own.proj, own.feed)
+        return replace(block, after=tower.normalised) if number == tower.bottleneck else block
 
     def tokens_after(self, pixels: Tensor, layer: int) -> Tensor:
         """(N, 3, S, S) -> (N, 1 + grid * grid, W)."""

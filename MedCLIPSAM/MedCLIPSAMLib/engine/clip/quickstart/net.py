@@ -50,7 +50,11 @@ class Block(nn.Module):
         q, k, v = self.qkv(self.norm1(x)).view(n, t, 3, self.heads, w // self.heads).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = x + self.proj(attended.transpose(1, 2).reshape(n, t, w))
-        return x + self.fc2(F.gelu(self.fc1(self.norm2(x))))
+        return x + self.feed(self.norm2(x))
+
+    def feed(self, normed: Tensor) -> Tensor:
+        """(N, T, W) after the second norm -> what is added to the tokens."""
+        return self.fc2(F.gelu(self.fc1(normed)))
 
 
 def _convolution(channels_in: int, channels_out: int, stride: int) -> nn.Sequential:
@@ -111,8 +115,13 @@ class ImageTower(nn.Module):
         for index in range(first, last):
             tokens = self.blocks[index](tokens)
             if index == self.bottleneck:
-                tokens = F.layer_norm(tokens, tokens.shape[-1:])
+                tokens = self.normalised(tokens)
         return tokens
+
+    @staticmethod
+    def normalised(tokens: Tensor) -> Tensor:
+        """(N, T, W) -> the same, each token with mean 0 and variance 1."""
+        return F.layer_norm(tokens, tokens.shape[-1:])
 
     def presence(self, tokens: Tensor) -> Tensor:
         """Last tokens -> feature of the class token (N, embed), which says what is in the image."""

@@ -1,0 +1,209 @@
+"""Class activation maps at one layer of the image tower, weighted by gradients: GradCAM and those that followed it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..clip.base import ImageTextModel
+from ..errors import Cancelled
+from .base import Choices, SaliencyBatch, SaliencyMethod, TextQuery, chosen_layer
+
+Part = Literal["norm1", "norm2", "output"]
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Where in the image tower a map is taken.
+
+    Attributes:
+        block: number (0-based) of a block.
+        part: the output of its first or second layer norm, or of the block.
+    """
+
+    block: int
+    # After the attention of the last block only the class token is read: no patch has a gradient there.
+    part: Part = "norm1"
+
+    @classmethod
+    def chosen(cls, model: ImageTextModel, choices: Choices) -> Layer:
+        """The norm before the attention of the last block, or of the block that was chosen."""
+        return cls(chosen_layer(model, choices, model.block_count - 1))
+
+    def before(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, T, W): what goes into the block."""
+        return model.tokens_after(pixels, self.block - 1) if self.block else model.tokens_before(pixels)
+
+    def activations(self, model: ImageTextModel, tokens: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """(N, T, W) before the block -> (N, T, W) at the layer, and what makes (N, D) features of that."""
+        block = model.block(self.block)
+
+        def read_out(tokens: Tensor) -> Tensor:
+            return model.features_after(tokens, self.block)
+
+        if self.part == "norm1":
+            return block.norm1(tokens), lambda seen: read_out(block.from_attended(tokens + block.attend(seen)))
+        if self.part == "output":
+            return block(tokens), read_out
+        attended = tokens + block.attend(block.norm1(tokens))
+        return block.norm2(attended), lambda seen: read_out(block.after(attended + block.feed(seen)))
+
+
+def logits(model: ImageTextModel, images: Tensor, target: Tensor) -> Tensor:
+    """(N, D) features of images against (D,) of a text, of length 1 -> (N,) cosines times the model's scale."""
+    with torch.autocast(images.device.type, enabled=False):  # few numbers, whose small differences count
+        return model.logit_scale * F.normalize(images.float(), dim=1) @ target
+
+
+def enlarge(grid: Tensor, model: ImageTextModel) -> SaliencyBatch:
+    """(N, P) saliency of patches, row by row, as maps of the picture's size."""
+    side = model.grid
+    maps = F.interpolate(grid.view(-1, 1, side, side), (model.image_size,) * 2, mode="bilinear")[:, 0]
+    return SaliencyBatch(maps, grid.sum(1))
+
+
+def stop_if(cancelled: Callable[[], bool] | None) -> None:
+    """Raises Cancelled if somebody asked for it."""
+    if cancelled is not None and cancelled():
+        raise Cancelled("Saliency was cancelled.")
+
+
+@dataclass(frozen=True)
+class ByGradient(SaliencyMethod):
+    """sum over channels c of w_c A_c, what is negative left out: A at a layer, w from the logit's gradient G there.
+
+    The logit is s cos(image, text). So MedCLIP-SAM (Koleilat et al., MICCAI 2024) and gScoreCAM (Chen et al., ACCV
+    2022) have it, but for the layer: theirs, in a vision transformer, has no gradient at any patch.
+
+    Attributes:
+        layer: where A is taken.
+    """
+
+    layer: Layer
+
+    localizer: ClassVar[str] = "kmeans"
+    absolute: ClassVar[bool] = False
+    options: ClassVar[tuple[str, ...]] = ("layer",)
+
+    @classmethod
+    def chosen(cls, model: ImageTextModel, choices: Choices) -> SaliencyMethod:
+        """See `SaliencyMethod.chosen`."""
+        return cls(Layer.chosen(model, choices))
+
+    @property
+    def prepared_as(self) -> str:
+        """See `SaliencyMethod.prepared_as`."""
+        return f"block {self.layer.block - 1}"
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """Where the map is taken."""
+        return asdict(self.layer)
+
+    def at_once(self, model: ImageTextModel) -> int:
+        """A few, whose time a user does not notice."""
+        return _AT_ONCE
+
+    def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, T, W): what goes into the block of the layer."""
+        return self.layer.before(model, pixels)
+
+    def image_features(self, model: ImageTextModel, prepared: Tensor) -> Tensor:
+        """(N, T, W) -> (N, D)."""
+        with torch.no_grad():
+            return model.features_after(model.block(self.layer.block)(prepared), self.layer.block)
+
+    @abstractmethod
+    def weigh(self, seen: Tensor, gradient: Tensor) -> Tensor:
+        """Activations and gradients, both (N, T, W) -> weights of patches, (N, 1, W) or (N, T - 1, W)."""
+
+    def look(self, model: ImageTextModel, tokens: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, T, W) before the block -> activations and gradients at the layer, both (N, T, W)."""
+        with torch.no_grad():
+            seen, read_out = self.layer.activations(model, tokens)
+        with torch.enable_grad():
+            seen.requires_grad_()
+            (gradient,) = torch.autograd.grad(logits(model, read_out(seen), target).sum(), seen)
+        return seen.detach(), gradient
+
+    def explain(
+        self,
+        model: ImageTextModel,
+        prepared: Tensor,
+        query: TextQuery,
+        slices: Sequence[int] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> SaliencyBatch:
+        """(N, T, W) before the block -> maps; see `SaliencyMethod.explain`."""
+        stop_if(cancelled)
+        # Few blocks follow, and small differences of gradients count.
+        with torch.autocast(prepared.device.type, enabled=False):
+            seen, gradient = self.look(model, prepared.float(), query.target)
+            weights = self.weigh(seen, gradient)
+            return enlarge((weights * seen[:, 1:]).sum(-1).clamp(min=0), model)
+
+
+@dataclass(frozen=True)
+class GradCAM(ByGradient):
+    """w_c = mean of G_c over the patches (Selvaraju et al., ICCV 2017).
+
+    Attributes:
+        class_token_gradient: w_c = G_c of the class token instead.
+    """
+
+    class_token_gradient: bool = False
+
+    name: ClassVar[str] = "gradcam"
+    preview: ClassVar[str] = name
+
+    def weigh(self, seen: Tensor, gradient: Tensor) -> Tensor:
+        """See `ByGradient.weigh`."""
+        return gradient[:, :1] if self.class_token_gradient else gradient[:, 1:].mean(1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class GradCAMPlusPlus(ByGradient):
+    """w_c = sum of max(G, 0) a, a = G^2 / (2 G^2 + S_c G^3), S_c the sum of A_c (Chattopadhay et al., WACV 2018)."""
+
+    name: ClassVar[str] = "gradcam++"
+    preview: ClassVar[str] = name
+
+    def weigh(self, seen: Tensor, gradient: Tensor) -> Tensor:
+        """See `ByGradient.weigh`."""
+        seen, gradient = seen[:, 1:], gradient[:, 1:]
+        square, cube = gradient**2, gradient**3
+        share = square / (2 * square + seen.sum(1, keepdim=True) * cube + 1e-6)
+        share = torch.where(gradient == 0, 0, share)
+        return (gradient.clamp(min=0) * share).sum(1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class XGradCAM(ByGradient):
+    """w_c = sum of G A over the patches, as a share of the sum of A_c (Fu et al., BMVC 2020)."""
+
+    name: ClassVar[str] = "xgradcam"
+    preview: ClassVar[str] = name
+
+    def weigh(self, seen: Tensor, gradient: Tensor) -> Tensor:
+        """See `ByGradient.weigh`."""
+        seen, gradient = seen[:, 1:], gradient[:, 1:]
+        return (gradient * seen).sum(1, keepdim=True) / (seen.sum(1, keepdim=True) + 1e-7)
+
+
+@dataclass(frozen=True)
+class LayerCAM(ByGradient):
+    """The weight of each patch and channel is max(G, 0) (Jiang et al., IEEE TIP 2021)."""
+
+    name: ClassVar[str] = "layercam"
+    preview: ClassVar[str] = name
+
+    def weigh(self, seen: Tensor, gradient: Tensor) -> Tensor:
+        """See `ByGradient.weigh`."""
+        return gradient[:, 1:].clamp(min=0)

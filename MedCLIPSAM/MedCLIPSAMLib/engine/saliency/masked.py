@@ -1,0 +1,265 @@
+"""Saliency by what remains of the logit when parts of the image are masked out: ScoreCAM, gScoreCAM and RISE."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import KW_ONLY, asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from skimage.transform import resize
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..clip.base import ImageTextModel
+from ..published import PUBLISHED
+from .base import Choices, SaliencyBatch, SaliencyMethod, TextQuery
+from .cam import GradCAM, Layer, enlarge, logits, stop_if
+
+_MASKS_AT_ONCE = 32  # on a CPU, where more are no quicker
+_KEPT_PER_BLOCK = 16  # numbers per token and channel that a block needs for a moment, with a margin
+_MOST_MASKS = 512
+
+
+@dataclass(frozen=True)
+class Masked(SaliencyMethod):
+    """What is prepared is the picture: masks are multiplied with it, and what they hide becomes the mean colour."""
+
+    localizer: ClassVar[str] = "kmeans"
+    absolute: ClassVar[bool] = False
+
+    @property
+    def prepared_as(self) -> str:
+        """See `SaliencyMethod.prepared_as`."""
+        return "pixels"
+
+    def at_once(self, model: ImageTextModel) -> int:
+        """One: its masks fill the memory."""
+        return 1
+
+    def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) as it is."""
+        return pixels
+
+    def image_features(self, model: ImageTextModel, prepared: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, D)."""
+        return model.encode_image(prepared)
+
+    def explain(
+        self,
+        model: ImageTextModel,
+        prepared: Tensor,
+        query: TextQuery,
+        slices: Sequence[int] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> SaliencyBatch:
+        """(N, 3, S, S) -> maps; see `SaliencyMethod.explain`."""
+        numbers = range(len(prepared)) if slices is None else slices
+        # A softmax over logits sets apart what half precision confuses.
+        with torch.autocast(prepared.device.type, enabled=False):
+            found = [
+                self.map(model, picture, query.target, number, cancelled)
+                for picture, number in zip(prepared.float().split(1), numbers, strict=True)
+            ]
+        return SaliencyBatch(torch.cat([each.maps for each in found]), torch.cat([each.information for each in found]))
+
+    @abstractmethod
+    def map(
+        self,
+        model: ImageTextModel,
+        picture: Tensor,
+        target: Tensor,
+        number: int,
+        cancelled: Callable[[], bool] | None,
+    ) -> SaliencyBatch:
+        """The map of one picture, (1, 3, S, S), which is slice ``number``."""
+
+
+def _scores(
+    model: ImageTextModel,
+    picture: Tensor,
+    target: Tensor,
+    masks: Iterator[Tensor],
+    cancelled: Callable[[], bool] | None,
+) -> Tensor:
+    """(M,) logits of (1, 3, S, S) times each of M masks, which come as (m, S, S)."""
+    found = []
+    for some in masks:
+        stop_if(cancelled)
+        found.append(logits(model, model.encode_image(picture * some[:, None]), target))
+    return torch.cat(found)
+
+
+def _masks_at_once(model: ImageTextModel) -> int:
+    if model.device.type != "cuda":
+        return _MASKS_AT_ONCE
+    numbers = (1 + model.grid**2) * model.token_width * _KEPT_PER_BLOCK
+    return max(1, min(_MOST_MASKS, torch.cuda.mem_get_info(model.device)[0] // 2 // (4 * numbers)))
+
+
+@dataclass(frozen=True)
+class ScoreCAM(Masked):
+    """sum over channels c of w_c A_c, A at a layer, w the softmax over c of the logit of the image masked by A_c.
+
+    Wang et al., CVPR Workshops 2020, as MedCLIP-SAM (Koleilat et al., MICCAI 2024) runs it; negative values are left
+    out. It takes a pass through the network for each channel: slow, as its authors say.
+
+    Attributes:
+        layer: where A is taken.
+        channels: those that are tried; None for all.
+    """
+
+    layer: Layer
+    channels: tuple[int, ...] | None = None
+
+    name: ClassVar[str] = "scorecam"
+    preview: ClassVar[str] = "gradcam"
+    options: ClassVar[tuple[str, ...]] = ("layer",)
+    _epsilon: ClassVar[float] = 0.0
+
+    @classmethod
+    def chosen(cls, model: ImageTextModel, choices: Choices) -> SaliencyMethod:
+        """See `SaliencyMethod.chosen`."""
+        return cls(Layer.chosen(model, choices))
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """Where the map is taken, and what of it."""
+        return asdict(self.layer) | {name: value for name, value in asdict(self).items() if name != "layer"}
+
+    def tried(self, model: ImageTextModel, tokens: Tensor, target: Tensor) -> Tensor:
+        """(1, T, W) before the block of the layer -> numbers of the channels that are tried."""
+        channels = range(tokens.shape[2]) if self.channels is None else self.channels
+        return torch.tensor(channels, device=tokens.device)
+
+    def weigh(
+        self,
+        model: ImageTextModel,
+        picture: Tensor,
+        target: Tensor,
+        cancelled: Callable[[], bool] | None,
+    ) -> tuple[Tensor, Tensor]:
+        """(1, 3, S, S) -> activations of patches (P, W), and (W,) weights of channels."""
+        tokens = self.layer.before(model, picture)
+        with torch.no_grad():
+            seen = self.layer.activations(model, tokens)[0][0, 1:]
+        channels, at_once = self.tried(model, tokens, target), _masks_at_once(model)
+
+        def masks() -> Iterator[Tensor]:
+            for some in channels.split(at_once):
+                grid = seen[:, some].T.unflatten(1, (1, model.grid, model.grid))
+                large = F.interpolate(grid, picture.shape[2:], mode="bilinear", align_corners=True)[:, 0]
+                low, high = large.amin((1, 2), keepdim=True), large.amax((1, 2), keepdim=True)
+                yield (large - low) / (high - low + self._epsilon).clamp_min(1e-30)
+
+        scores = torch.zeros(seen.shape[1], device=seen.device)
+        scores[channels] = _scores(model, picture, target, masks(), cancelled)
+        return seen, scores.softmax(0)
+
+    def map(
+        self,
+        model: ImageTextModel,
+        picture: Tensor,
+        target: Tensor,
+        number: int,
+        cancelled: Callable[[], bool] | None,
+    ) -> SaliencyBatch:
+        """See `Masked.map`."""
+        seen, weights = self.weigh(model, picture, target, cancelled)
+        return enlarge((seen @ weights).clamp(min=0)[None], model)
+
+
+@dataclass(frozen=True)
+class GScoreCAM(ScoreCAM):
+    """`ScoreCAM` of the channels with the largest gradient alone (Chen et al., ACCV 2022).
+
+    The score of all other channels is 0, which takes part in the softmax.
+
+    Attributes:
+        most: how many channels are tried.
+        class_token_gradient: the gradient of the class token counts, not the mean of those of the patches.
+    """
+
+    most: int = 300
+    class_token_gradient: bool = False
+
+    name: ClassVar[str] = "gscorecam"
+    _epsilon: ClassVar[float] = 1e-6
+
+    def tried(self, model: ImageTextModel, tokens: Tensor, target: Tensor) -> Tensor:
+        """See `ScoreCAM.tried`."""
+        if self.channels is not None:
+            return super().tried(model, tokens, target)
+        importance = self.importance(model, tokens, target)
+        return importance.topk(min(self.most, len(importance))).indices
+
+    def importance(self, model: ImageTextModel, tokens: Tensor, target: Tensor) -> Tensor:
+        """(1, T, W) before the block of the layer -> (W,), the weights of `GradCAM`."""
+        method = GradCAM(self.layer, self.class_token_gradient)
+        return method.weigh(*method.look(model, tokens, target))[0, 0]
+
+
+@dataclass(frozen=True)
+class Rise(Masked):
+    """sum of logit * mask over random masks (Petsiuk, Das, Saenko, BMVC 2018).
+
+    Attributes:
+        masks: how many, and cells: random numbers along a side of each.
+        keep: share of the cells that are kept.
+        seed: of the masks, which each (seed, slice number) draws from a stream of its own.
+        published: every slice gets the masks of ``seed`` itself.
+    """
+
+    _: KW_ONLY
+    masks: int = 1000
+    cells: int = 8
+    keep: float = 0.1
+    seed: int = PUBLISHED.seed
+    published: bool = False
+
+    name: ClassVar[str] = "rise"
+    preview: ClassVar[str] = "gradcam"
+    options: ClassVar[tuple[str, ...]] = ("seed",)
+
+    @classmethod
+    def chosen(cls, model: ImageTextModel, choices: Choices) -> SaliencyMethod:
+        """See `SaliencyMethod.chosen`."""
+        return cls(seed=choices.seed)
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        """All."""
+        return asdict(self)
+
+    def draw(self, size: int, number: int) -> Iterator[Tensor]:
+        """The masks of slice ``number``, each (size, size)."""
+        seed = self.seed if self.published else np.random.SeedSequence([self.seed, number]).generate_state(1)[0]
+        stream = np.random.RandomState(seed)
+        cell = math.ceil(size / self.cells)
+        grids = (stream.rand(self.masks, self.cells, self.cells) < self.keep).astype(np.float32)
+        for grid in grids:
+            row, column = stream.randint(0, cell), stream.randint(0, cell)
+            large = resize(grid, ((self.cells + 1) * cell,) * 2, order=1, mode="reflect", anti_aliasing=False)
+            yield torch.from_numpy(large[row : row + size, column : column + size].astype(np.float32))
+
+    def map(
+        self,
+        model: ImageTextModel,
+        picture: Tensor,
+        target: Tensor,
+        number: int,
+        cancelled: Callable[[], bool] | None,
+    ) -> SaliencyBatch:
+        """See `Masked.map`."""
+        total = torch.zeros(picture.shape[2:], device=picture.device)
+        at_once = _masks_at_once(model)
+        drawn = self.draw(picture.shape[2], number)
+        for _ in range(0, self.masks, at_once):
+            some = torch.stack([mask for _, mask in zip(range(at_once), drawn, strict=False)]).to(picture.device)
+            scores = _scores(model, picture, target, iter([some]), cancelled)
+            total += torch.einsum("m,mhw->hw", scores, some)
+        total /= self.masks * self.keep
+        return SaliencyBatch(total[None], total.sum()[None])
