@@ -13,6 +13,7 @@ import typer
 
 from .. import __version__
 from ..engine.errors import Cancelled, MedCLIPSAMError, NotInstalledError
+from .commands.compare import compare
 from .commands.demo import demo
 from .commands.evaluate import evaluate
 from .commands.models import models
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command()(segment)
 app.command()(preview)
 app.command()(series)
+app.command()(compare)
 app.command()(evaluate)
 app.command()(validate)
 app.command()(demo)

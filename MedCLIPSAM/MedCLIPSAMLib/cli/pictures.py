@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import matplotlib
 import numpy as np
@@ -43,7 +44,7 @@ class SlicePicture:
     title: str
 
 
-def draw_panels(pictures: Sequence[SlicePicture], path: Path) -> None:
+def draw_panels(pictures: Sequence[SlicePicture], path: Path | IO[bytes]) -> None:
     """A row for each picture: slice, heat map, boxes, mask; to a PNG file."""
     layers: list[tuple[str, Callable[[Axes, SlicePicture], None]]] = [
         ("slice", lambda axes, picture: None),
@@ -153,7 +154,7 @@ def _short(text: str, width: int) -> str:
     return textwrap.shorten(text, width, placeholder="...")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path | IO[bytes]) -> None:
     # A "$" in a prompt is no formula, and of a letter that the font lacks the user sees enough in the picture.
     with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")

@@ -13,25 +13,30 @@ from torch.nn import functional as F
 from MedCLIPSAMLib.engine.clip.base import Recommendation
 from MedCLIPSAMLib.engine.clip.vocabulary import Vocabulary
 from MedCLIPSAMLib.engine.errors import Cancelled, InputError
-from MedCLIPSAMLib.engine.prompt.prompt import Prompt
+from MedCLIPSAMLib.engine.prompt.prompt import Point, Prompt
 
 from ..bars import BRIGHT, dice, session
 from ..fakes import GreyClip, GreySegmenter
 
 
 class Second:
-    """Knows "lamp" by that name only, and sees there what `GreyClip` calls bright, on 32 x 32 cells."""
+    """Knows "lamp" by that name only, and sees there what `GreyClip` calls bright, on 32 x 32 cells.
+
+    Args:
+        blind: sees nothing; agrees: sees the bright too.
+    """
 
     name = "second"
     checksum = "3" * 64
     segmenter = GreySegmenter.checksum
     dense_grid, picture_size = 32, 64
     answers = frozenset({"lamp"})
+    confirms: frozenset[str] = frozenset()
     device = torch.device("cpu")
     on_cpu: Any = None
 
-    def __init__(self, blind: bool = False) -> None:
-        self.looked, self._blind = 0, blind
+    def __init__(self, blind: bool = False, agrees: bool = False) -> None:
+        self.looked, self._blind, self._agrees = 0, blind, agrees
         parts = {text: frozenset({text}) for text in ("lamp", "bright")}
         self.vocabulary = Vocabulary(parts, self.encode_text(list(parts)))
 
@@ -44,9 +49,9 @@ class Second:
         self.looked += len(pictures)
         grey = F.avg_pool2d(torch.from_numpy(pictures)[:, None].float(), 2)[:, 0]
         bright = ((grey > 140) & (grey <= 230)).float() * (not self._blind)
-        cells = torch.stack([bright, torch.zeros_like(bright), 1 - bright], 1)
+        cells = torch.stack([bright, bright * self._agrees, 1 - bright], 1)
         there = (bright.flatten(1).sum(1) > 12).float()
-        pictures_seen = F.normalize(torch.stack([there, 0 * there, 0.01 + 0 * there], 1), dim=1)
+        pictures_seen = torch.stack([there, there * self._agrees, 0.01 + 0 * there], 1)
         return [{"cells": each, "picture": seen} for each, seen in zip(cells, pictures_seen, strict=True)]
 
     def features(self, kept: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,6 +105,45 @@ def test_what_the_first_look_knows_it_answers_at_no_further_cost(scene: Any) -> 
     assert evidence.taken_for == "bright"
     assert not second.looked
     assert segmenter.embedded == 10
+
+
+class Confirming(Second):
+    confirms = frozenset({"bright"})
+
+
+def test_where_the_second_look_sees_it_too_one_slice_is_enough(scene: Any) -> None:
+    volume, left, right = scene
+    second, segmenter = Confirming(agrees=True), GreySegmenter()
+    evidence = session(volume, TwiceClip(second), segmenter).segment(BRIGHT)
+    assert dice(evidence.mask, left | right) > 0.9
+    assert (second.looked, segmenter.embedded) == (1, 10)
+    assert "second look" in evidence.seconds
+    assert all("second look" not in part.clues for part in evidence.slices)
+
+
+def test_what_the_second_look_does_not_see_is_not_found(scene: Any) -> None:
+    second, segmenter = Confirming(), GreySegmenter()
+    made = session(scene[0], TwiceClip(second), segmenter)
+    evidence = made.segment(BRIGHT)
+    assert not evidence.found
+    assert (second.looked, segmenter.embedded) == (3, 3), "no more than three slices of a stretch are asked"
+    doubted = [part for part in evidence.slices if "second look" in part.clues]
+    assert [part.index for part in doubted] == list(range(5, 15))
+    assert all(part.score == part.clues["second look"] < 0.1 < part.clues["presence"] for part in doubted)
+    seen = made.preview(9, BRIGHT)
+    assert (seen.found, seen.score) == (False, seen.clues["second look"])
+
+
+def test_nothing_is_confirmed_where_nothing_was_found_or_a_person_pointed(scene: Any) -> None:
+    second = Confirming()
+    made = session(scene[0], TwiceClip(second))
+    assert not made.segment(Prompt("white", ("white",))).found
+    assert not second.looked
+    (ras,) = made.stack.slice_to_ras(np.array([[9.0, 24.0, 24.0]]))
+    pointed = Prompt("bright", ("bright",), points=(Point((float(ras[0]), float(ras[1]), float(ras[2]))),))
+    assert made.segment(pointed).found
+    assert made.preview(9, pointed).found
+    assert not second.looked
 
 
 def test_what_neither_look_was_taught_costs_no_second_one(scene: Any) -> None:

@@ -129,6 +129,7 @@ def save(net: SecondNet, folder: Path, first_look: Sequence[str]) -> None:
         "network": net.config.as_dict(),
         "segmenter": sha256(weights_file()),
         "answers": [term.nouns[0] for term in REGIONS if term.nouns[0] not in first_look],
+        "confirms": [],
         "terms": {term.nouns[0]: term.labels for term in REGIONS},
     }
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")

@@ -23,6 +23,7 @@ NEUTRAL_TEXTS = ("a medical image", "background", "other tissue", "an unrelated 
 _CONFIRMED = 0.5
 _GAP_MM = 10.0  # a hole this short between slices that show the structure is filled
 _RUN_MM = 6.0  # a run shorter than this is not believed, in a stack thick enough to judge
+SECOND_LOOK = "second look"  # clue: its presence, where it does not believe the first
 _LOGIT_SCALE = 100.0  # CLIP's own, at which its softmax over texts was trained
 
 
@@ -68,13 +69,14 @@ def sensed(values: Any, sensitivity: float) -> Any:
 
 
 def score(clues: Mapping[str, float], sensitivity: float = 0.5) -> float:
-    """The model's own answer, or else the contrast of the texts, as `sensed`.
+    """The model's own answer, or else the contrast of the texts, as `sensed`; no more than a second look that doubts.
 
     How concentrated a map of M2IB is, and how much information it lets pass, is evidence to look at and no vote: with
     the built-in model both are higher on slices without the organ (area under the ROC curve 0.06 to 0.25; the contrast
     reaches 0.83 to 1), and large organs never have a concentrated map.
     """
-    return sensed(clues["presence"] if "presence" in clues else clues["contrast"], sensitivity)
+    told = clues["presence"] if "presence" in clues else clues["contrast"]
+    return sensed(min(told, clues.get(SECOND_LOOK, 1.0)), sensitivity)
 
 
 def present(scores: np.ndarray, spacing: float) -> np.ndarray:

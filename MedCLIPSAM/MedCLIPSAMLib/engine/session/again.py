@@ -17,6 +17,7 @@ from ..machine.arrays import to_array
 from ..machine.cache import TensorCache, Tensors
 from ..machine.device import Placed
 from ..machine.precision import NumberFormat
+from ..presence import UNDOUBTED
 from ..prompt.prompt import Prompt
 from ..saliency import TextQuery
 from ..saliency.dense import weigh
@@ -82,6 +83,20 @@ class SecondLooker:
     def answers(self, prompt: Prompt) -> bool:
         """Whether this look is the one to ask: the first does not know what the prompt means, and this one does."""
         return self._looker.meaning(prompt) == "" and self.meaning(prompt) in self.about.answers
+
+    def confirms(self, prompt: Prompt) -> bool:
+        """Whether this look can tell that what the first one finds is not there."""
+        meant = self._looker.meaning(prompt)
+        return meant in self.about.confirms and self.meaning(prompt) == meant
+
+    def presence(self, prompt: Prompt, indices: Sequence[int]) -> float:
+        """The highest presence, in 0..1, on the slices in ``indices``; looked at in order until one leaves no doubt."""
+        highest = 0.0
+        for index in indices:
+            highest = max(highest, self.look(prompt, [index])[1][0]["presence"])
+            if highest >= UNDOUBTED:
+                break
+        return highest
 
     def meaning(self, prompt: Prompt) -> str:
         """The term of its vocabulary that the prompt means, "" if it is near none."""

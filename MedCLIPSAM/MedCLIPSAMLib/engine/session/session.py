@@ -15,7 +15,7 @@ from ..localize.continuity import choose, remove_strays, steady_boxes, without
 from ..machine.cache import TensorCache, default_budget
 from ..machine.precision import pick_precision
 from ..presence import HIGH
-from ..presence.presence import doubted, score
+from ..presence.presence import SECOND_LOOK, doubted, score
 from ..prompt.prompt import Prompt
 from ..sam.base import PromptableSegmenter
 from ..sam.voting import check_voting
@@ -142,9 +142,12 @@ class Session:
             method = self._looker.quick if quick else self._looker.method
             (saliency,), clues = self._stages.asked(prompt).look(prompt, [index], cancelled, quick=quick)
         saliency = saliency.astype(np.float32)
-        value = score(clues[0], prompt.sensitivity)
         positive, negative = self._points(prompt)
         clicked = bool((np.rint(positive[:, 0]) == index).any())
+        sure = not clicked and score(clues[0], prompt.sensitivity) >= HIGH
+        if sure and (doubt := self._stages.doubt(prompt, [index])) is not None:
+            clues[0][SECOND_LOOK] = doubt
+        value = score(clues[0], prompt.sensitivity)
         looked_for = not self.settings.judges_presence or clicked or value >= HIGH
         heat = self._locator.heat(index, saliency, prompt)
         boxes, coarse, rejected = np.empty((0, 4)), np.zeros(self.stack.array.shape[1:], bool), {}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from ..localize.continuity import without
-from ..presence.presence import present, score
+from ..presence import UNDOUBTED
+from ..presence.presence import SECOND_LOOK, present, score
 from ..prompt.prompt import Prompt
 from ..volume import SliceStack
 from .again import SecondLooker
@@ -16,6 +19,7 @@ from .looking import Looker
 from .masking import Masker
 from .run import Run, timed
 
+_ASKED = 3  # slices of a stretch that the second look is shown
 _SLICES_AT_ONCE = 8  # between two looks at the cancel flag, where a slice takes a moment
 
 
@@ -63,7 +67,37 @@ class Stages:
                     clues[row] = clue
         if self.judges and told_by_maps:
             found = self._presence(run, clues)
+            if found.any():
+                found = self._believed(run, clues, found)
         return maps, clues, found
+
+    def doubt(self, prompt: Prompt, indices: Sequence[int]) -> float | None:
+        """Presence by the second look on the slices in ``indices``, where it does not believe the first; else None."""
+        if self.again is None or not self.judges or not self.again.confirms(prompt):
+            return None
+        presence = self.again.presence(prompt, indices)
+        return presence if presence < UNDOUBTED else None
+
+    def _believed(self, run: Run, clues: list[dict[str, float]], found: np.ndarray) -> np.ndarray:
+        """(N,) ``found`` without the stretches of slices in which the second look sees nothing, which clues then tell.
+
+        It is asked where the first look is surest: a slice that one of them believes answers for its neighbours.
+        """
+        believed = found.copy()
+        numbers, count = ndimage.label(found)
+        for stretch in range(1, count + 1):
+            run.stop_if_cancelled()
+            rows = np.flatnonzero(numbers == stretch)
+            surest = sorted(rows, key=lambda row: -score(clues[row]))[:_ASKED]
+            if run.clicked[rows].any():
+                continue
+            with timed(run.seconds, SecondLooker.stage):
+                doubt = self.doubt(run.prompt, [run.indices[row] for row in surest])
+            if doubt is not None:
+                believed[rows] = False
+                for row in rows:
+                    clues[row][SECOND_LOOK] = doubt
+        return believed
 
     def _presence(self, run: Run, clues: list[dict[str, float]]) -> np.ndarray:
         """(N,) bool: on which slices the structure is; a slice that was clicked has it."""

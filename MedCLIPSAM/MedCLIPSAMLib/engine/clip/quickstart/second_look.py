@@ -39,6 +39,7 @@ class About:
         segmenter: checksum of the one segmenter whose features it reads.
         terms: those that it was taught, each with the parts of the body that it covers.
         answers: those for which it is asked, because the first look does not know them and it was found to do well.
+        confirms: those of which it was found to tell well that they are not there, when the first look finds them.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class About:
     segmenter: str
     terms: Mapping[str, frozenset[str]]
     answers: frozenset[str]
+    confirms: frozenset[str]
     name: ClassVar[str] = "quickstart's second look"
 
     @classmethod
@@ -57,7 +59,8 @@ class About:
         """
         about = json.loads((folder / ABOUT).read_text("utf-8"))
         terms = {term: frozenset(covered) for term, covered in about["terms"].items()}
-        return cls(folder, SecondConfig(**about["network"]), about["segmenter"], terms, frozenset(about["answers"]))
+        lists = (frozenset(about[name]) for name in ("answers", "confirms"))
+        return cls(folder, SecondConfig(**about["network"]), about["segmenter"], terms, *lists)
 
     @cached_property
     def checksum(self) -> str:
