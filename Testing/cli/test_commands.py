@@ -229,10 +229,22 @@ def test_demo(command, no_network, tmp_path, monkeypatch):
         "mni152_t1.seg.nrrd",
         "slices.png",
         "view3d.png",
+        "abdomen_mr.dcm",
+        "organs.png",
     }
     assert all(str(path) in ended.out.replace("\n", "") for path in out.iterdir())
     assert re.search(r"Dice of brain .*: 0\.\d+", ended.out)
     assert re.search(r"liver +│ not found", ended.out)
+    assert "organs.png): liver not found, spleen not found" in ended.out.replace("\n", " ")
+
+
+def test_demo_with_a_pydicom_that_carries_no_abdomen(command, no_network, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "_PROMPTS", ("brain=bright",))
+    monkeypatch.setattr(demo, "_MILLIMETRES", 6)
+    monkeypatch.setattr(demo, "_ABDOMEN", "none.dcm")
+    ended = command("demo", "--out", tmp_path / "demo")
+    assert ended.code == 0, ended.err
+    assert not (tmp_path / "demo" / "organs.png").exists()
 
 
 def test_version(command):

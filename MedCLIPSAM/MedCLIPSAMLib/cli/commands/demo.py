@@ -1,7 +1,8 @@
-"""`medclipsam demo`: the whole chain on a real MR that comes with a package, with pictures."""
+"""`medclipsam demo`: the whole chain on real MRs that come with packages, with pictures."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,9 +19,14 @@ from ..report import make_report, print_results
 from ..request import read_prompts, read_settings
 
 if TYPE_CHECKING:
+    from ...engine.session.session import Session
+    from ...engine.session.settings import Settings
     from ...scene.run import Result
 
 _PROMPTS = ("brain", "liver")  # the second one is not there, and must be reported so
+# What is asked of a slice of an abdomen; the last three are not there.
+_ORGANS = ("liver", "spleen", "left kidney", "right kidney", "vertebra", "brain", "heart", "uterus")
+_ABDOMEN = "examples_overlay.dcm"  # of pydicom 3
 _MILLIMETRES = 2
 _PICTURES = 8
 
@@ -30,7 +36,10 @@ def demo(
     device: options.DeviceOption = "auto",
     precision: options.PrecisionOption = "auto",
 ) -> None:
-    """Segment the MNI152 T1 template of nilearn by the words "brain" and, to see it refused, "liver"."""
+    """Segment the MNI152 T1 template of nilearn by the words "brain" and, to see it refused, "liver".
+
+    Then organs are looked for on an MR of an abdomen that pydicom carries, and what is not there.
+    """
     prompts = read_prompts(_PROMPTS, None, None, None)
     settings = read_settings(axis="auto", window=None, precision=precision)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +63,7 @@ def demo(
             saved = save(node, source.node, folder / "mni152_t1.seg.nrrd")
         with watch.stage("pictures", "Drawing pictures"):
             _draw(source.node, node, results[0], folder)
+        told = _organs(session, settings, folder, watch)
         written = [out / file.name for file in sorted(folder.iterdir())]
 
     from ...engine.evaluate import score
@@ -66,6 +76,42 @@ def demo(
     mask = read_segment(node, source.node, results[0].segment_id)
     dice = score(mask, reference, source.volume.spacing).dice
     stdout().print(f"Dice of brain against the brain mask of nilearn: {dice:.3f}")
+    if told:
+        stdout().print(f"On an MR of an abdomen (organs.png): {', '.join(told)}", soft_wrap=True)
+
+
+def _organs(session: Session, settings: Settings, folder: Path, watch: Stopwatch) -> list[str]:
+    """What is found on a slice of an abdomen and what not, side by side in `organs.png`; "liver: found" and so on.
+
+    Nothing with a pydicom that does not carry it.
+    """
+    from pydicom.data import get_testdata_file
+
+    from ...engine.prompt.prompt import Prompt
+    from ...engine.session.session import Session
+    from ..pictures import SlicePicture, draw_overview
+
+    carried = get_testdata_file(_ABDOMEN, download=False)
+    if not isinstance(carried, str):
+        return []
+    file = folder / "abdomen_mr.dcm"
+    shutil.copyfile(carried, file)
+    source = read_source(file, None, watch)
+    told, pictures = [], []
+    with watch.stage("organs", "Looking for organs"):
+        look = Session(source.volume, session.clip, session.segmenter, settings)
+        grey, spacing = look.window.to_uint8(look.stack.array[0]), look.stack.spacing[1:]
+        for name in _ORGANS:
+            seen = look.preview(0, Prompt(name, (name,)))
+            told.append(f"{name} {seen.verdict}")
+            title = f"{name}: {seen.verdict}, {seen.score:.2f}"
+            pictures.append(SlicePicture(grey, seen.heat_map(), seen.boxes, seen.mask, spacing, title))
+        draw_overview(
+            "MR of an abdomen. Colour: where the model looks; blue: box; green: mask; number: presence",
+            pictures,
+            folder / "organs.png",
+        )
+    return told
 
 
 def _draw(volume_node: Any, segmentation_node: Any, brain: Result, folder: Path) -> None:
