@@ -1,8 +1,10 @@
-"""Trains the second look in one run: language, bank of slices, their features, head. The first look is kept as it is.
+"""Trains the second look in one run: language, bank of slices, their features, head; and judges what it is good for.
+
+The first look is kept as it is.
 
 ``python -m quickstart.everything OUT CLINICAL PATIENTS`` (in tools/). Each part is left out where it is done
-already, and goes on where it was stopped. What is shipped lies in OUT/model afterwards. `quickstart.train`
-trains a first look.
+already, and goes on where it was stopped. What is shipped lies in OUT/model afterwards. `quickstart.train` trains a
+first look.
 """
 
 from __future__ import annotations
@@ -48,18 +50,23 @@ def main(
     seed: int = 0,
 ) -> None:
     """See the module."""
-    processes, kept = os.cpu_count() or 1, resource("QuickStart")
+    processes = os.cpu_count() or 1
     language, bank, second, model = (out / name for name in ("language", "bank", "second", "model"))
     if not (language / "texts.safetensors").exists():
-        _run("language.learn", language, "--keep", kept, "--seed", seed)
+        _run("language.learn", language, "--seed", seed)
     if not (bank / "embedded.npy").exists():
         data = ("--heads", heads, "--examples", examples)
         _run("closer.bank", bank, clinical, patients, *data, "--count", slices, "--seed", seed)
     _run_beside_one_another("closer.embed", [bank], processes)
     _run("closer.train", bank, language, second, "--steps", steps, "--seed", seed, processes=processes)
-    shutil.copytree(kept, model, dirs_exist_ok=True)
+    shutil.copytree(resource("QuickStart"), model, dirs_exist_ok=True)
     for name in (WEIGHTS, ABOUT, TOKENIZER):
         shutil.copy(second / name, model)
+    people, judged = out / "kept", out / "judged.json"
+    if not judged.exists():
+        _run("kept", patients, people)
+        _run("closer.judge", model, people, judged)
+    _run("closer.choose", judged, model / ABOUT)
     settings = {"seed": seed, "slices": slices, "steps": steps, "processes": processes}
     (model / "training.json").write_text(json.dumps(settings, indent=1) + "\n")
 

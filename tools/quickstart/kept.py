@@ -13,6 +13,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import typer
+from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 
 from .drawing.people import SOURCES, annotated_terms, in_hounsfield, kept, labels_of, numbers_of, person_of
 from .language.covers import elsewhere
@@ -27,6 +28,17 @@ def main(patients: Path, out: Path) -> None:
         if (patients / source).is_dir():
             _pictures(patients / source, out / source, about)
     _openkbp(patients / "openkbp", out / "openkbp")
+    _head(out / "mni152_mr")
+
+
+def _head(out: Path) -> None:
+    """The template head of nilearn, which nothing was trained on, and its brain."""
+    out.mkdir(parents=True, exist_ok=True)
+    nibabel.save(load_mni152_template(resolution=2), out / "mni152_mr.nii.gz")  # type: ignore[arg-type]
+    brain: Any = load_mni152_brain_mask(resolution=2)
+    labels = np.asarray(brain.dataobj).astype(np.uint8)
+    nibabel.save(nibabel.Nifti1Image(labels, brain.affine), out / "mni152_labels.nii.gz")  # type: ignore[attr-defined]
+    _describe(out, {1: "brain"}, {"brain": ["brain"]}, ["head"], modality="MR")
 
 
 def _describe(out: Path, names: dict[int, str], prompts: dict[str, list[str]], places: list[str], **about: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Second:
     checksum = "3" * 64
     segmenter = GreySegmenter.checksum
     dense_grid, picture_size = 32, 64
-    answers = frozenset({"lamp"})
+    answers: Mapping[str, frozenset[str]] = {"lamp": frozenset({"other"})}  # what `two_bars` is
     confirms: frozenset[str] = frozenset()
     device = torch.device("cpu")
     on_cpu: Any = None
@@ -105,6 +105,47 @@ def test_what_the_first_look_knows_it_answers_at_no_further_cost(scene: Any) -> 
     assert evidence.taken_for == "bright"
     assert not second.looked
     assert segmenter.embedded == 10
+
+
+class Better(Second):
+    """Asked for the bright, too, in volumes of one modality."""
+
+    def __init__(self, modality: str, agrees: bool = True) -> None:
+        super().__init__(agrees=agrees)
+        self.answers = {"bright": frozenset({modality})}
+
+
+class Unsure(TwiceClip):
+    """Sees the bright, but is not sure anywhere."""
+
+    def presence_logits(self, cosine: torch.Tensor) -> torch.Tensor:
+        return self.dense_logits(cosine).clamp(max=-0.8)  # with the cells 0.56
+
+
+@pytest.mark.parametrize(
+    ("clip", "second", "looked"),
+    [(Unsure, Better("other"), 20), (Unsure, Better("CT"), 0), (TwiceClip, Better("other"), 0)],
+)
+def test_where_the_first_is_not_sure_the_one_answers_that_does_better(
+    scene: Any, clip: type[TwiceClip], second: Better, looked: int
+) -> None:
+    volume, left, right = scene
+    made = session(volume, clip(second))
+    evidence = made.segment(BRIGHT)
+    assert dice(evidence.mask, left | right) > 0.9
+    assert second.looked == looked
+    assert made.vocabulary == ("bright", "white")
+    heat, seen = made.heat_map(9, BRIGHT), made.preview(9, BRIGHT)
+    assert heat is not None
+    assert seen.found
+    assert np.allclose(heat, seen.heat_map(), atol=2e-3)
+
+
+def test_where_the_second_sees_nothing_on_a_few_slices_it_looks_at_no_more(scene: Any) -> None:
+    second = Better("other", agrees=False)
+    evidence = session(scene[0], Unsure(second)).segment(BRIGHT)
+    assert evidence.found, "it is no confirmation"
+    assert second.looked == 5
 
 
 class Confirming(Second):

@@ -9,13 +9,13 @@ import pytest
 from .__main__ import search_python
 from .fuzz_python import PYTHON
 
-_SECONDS = {"dicom-header": 15}  # each is a folder that is looked through
+_SECONDS = {"dicom-header": 10}  # each is a folder that is looked through
 
 
 @pytest.mark.row("fuzz-json")
 @pytest.mark.skipif(find_spec("atheris") is None, reason="there is no atheris for this system")
 @pytest.mark.parametrize("target", PYTHON)
 def test_nothing_new_breaks(target: str) -> None:
-    found = search_python(target, _SECONDS.get(target, 5))
+    found = search_python(target, _SECONDS.get(target, 3))
     assert not found.faults
     assert found.tried > 100

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -122,13 +121,13 @@ def _choose(labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return chosen, 1 / (density * 2 * count)
 
 
-def save(net: SecondNet, folder: Path, first_look: Sequence[str]) -> None:
-    """Weights in float16 and sizes; ``first_look``: terms that the first look knows, which it goes on answering."""
+def save(net: SecondNet, folder: Path) -> None:
+    """Weights in float16 and sizes; what it is asked for, `quickstart.closer.choose` finds out."""
     save_file(half_precision(net), str(folder / WEIGHTS))
     about = {
         "network": net.config.as_dict(),
         "segmenter": sha256(weights_file()),
-        "answers": [term.nouns[0] for term in REGIONS if term.nouns[0] not in first_look],
+        "answers": {},
         "confirms": [],
         "terms": {term.nouns[0]: term.labels for term in REGIONS},
     }
@@ -153,7 +152,6 @@ def train(
     net.text.load_state_dict(load_file(language / "text.safetensors"))
     net.text.requires_grad_(False)
     net.to(memory_format=torch.channels_last)
-    first_look = json.loads((language / "first_look.json").read_text())
     shutil.copy(language / "tokenizer.json", out / TOKENIZER)
     lessons = Lessons(Bank.open(bank), bank, Texts.load(language), batch)
 
@@ -162,7 +160,7 @@ def train(
         return lessons.losses(net, np.random.default_rng((seed, step, rank)))
 
     schedule = Schedule(steps, rate, warm_up=150, decay=0.03, averaging=0.998, parts=_WEIGHTS)
-    run(net, out, schedule, lambda first: None, losses, lambda averaged: save(averaged, out, first_look))
+    run(net, out, schedule, lambda first: None, losses, lambda averaged: save(averaged, out))
 
 
 if __name__ == "__main__":

@@ -17,11 +17,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from MedCLIPSAMLib.engine.clip.quickstart.model import QuickStart
 from MedCLIPSAMLib.engine.clip.quickstart.net import QuickStartConfig, TextTower
 
 from .space import learn_space, sentence_features, write_corpus
-from .terms import REGION_COUNT, REGIONS, TERMS
+from .terms import TERMS
 from .text import encode, train_tokenizer, with_dropout
 from .tower import train_tower
 from .wordings import slip
@@ -31,7 +30,6 @@ _EACH, _UNSEEN = 300, 12_000  # texts of a term, and of nothing
 _KEPT = 48  # wordings of a term that image towers are shown
 _SIZES = {"text_width": 192, "text_blocks": 3}
 _VOCABULARY = 3000
-_TOLD_APART = 0.92  # cosine up to which a model tells two of its terms apart
 
 
 @dataclass(frozen=True)
@@ -57,22 +55,13 @@ class Texts:
         return torch.cat([said, self.unseen[torch.randint(len(self.unseen), (unseen,))]])
 
 
-def learn(out: Path, keep: Path | None = None, space_steps: int = 4000, tower_steps: int = 3500, seed: int = 0) -> None:
-    """Writes tokenizer.json, config.json, text.safetensors and texts.safetensors into ``out``.
-
-    ``keep`` is the folder of a model whose image tower goes on being used: its terms stay where they are.
-    """
+def learn(out: Path, space_steps: int = 4000, tower_steps: int = 3500, seed: int = 0) -> None:
+    """Writes tokenizer.json, config.json, text.safetensors and texts.safetensors into ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     texts, terms = write_corpus(_EACH, _UNSEEN, seed)
     log.info("%d texts", len(texts))
     sentences = sentence_features(texts, out / "sentence-encoder")
-    fixed = torch.full((len(TERMS), QuickStartConfig().embed), torch.nan)
-    stays = _centres(keep) if keep else {}
-    for index, centre in stays.items():
-        fixed[index] = centre
-    knows = [term.nouns[0] for index, term in enumerate(REGIONS) if index in stays or not keep]
-    (out / "first_look.json").write_text(json.dumps(knows, indent=1) + "\n")
-    space = learn_space(sentences, terms, fixed, space_steps, seed)
+    space = learn_space(sentences, terms, len(TERMS), QuickStartConfig().embed, space_steps, seed)
     centres = space.centres().detach()
     targets = space(sentences)
     # What a term's wordings mean is the term; only what means none lies where the sentence encoder puts it.
@@ -87,23 +76,6 @@ def learn(out: Path, keep: Path | None = None, space_steps: int = 4000, tower_st
     save_file(tower.state_dict(), out / "text.safetensors")
     (out / "config.json").write_text(json.dumps(config.as_dict(), indent=1) + "\n")
     save_file(_shown(tower, tokenizer, texts, terms, config.context, seed), out / "texts.safetensors")
-
-
-def _centres(folder: Path) -> dict[int, Tensor]:
-    """Where a model has its terms: number of a term -> (D,) of length 1, the mean of its nouns.
-
-    Those that it does not tell from one before are left out.
-    """
-    model = QuickStart(folder, torch.device("cpu"))
-    found = {}
-    for index, term in enumerate(TERMS):
-        known = term.nouns[0] in model.vocabulary.terms or index >= REGION_COUNT
-        if known and term.name not in ("neck", "ultrasound", "x-ray"):
-            features = F.normalize(model.encode_text(term.nouns[:4]), dim=1)
-            centre = F.normalize(features.mean(0), dim=0)
-            if index >= REGION_COUNT or all(centre @ other < _TOLD_APART for other in found.values()):
-                found[index] = centre
-    return found
 
 
 def _shown(

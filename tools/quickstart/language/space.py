@@ -50,41 +50,33 @@ def write_corpus(each: int, unseen: int, seed: int) -> tuple[list[str], Tensor]:
 
 
 class Space(nn.Module):
-    """Sentence features (N, 384) -> directions (N, D); and the centre of each term.
+    """Sentence features (N, 384) -> directions (N, ``width``); and the centre of each of ``terms``."""
 
-    Args:
-        fixed: (T, D) centres that stay where a model that goes on being used has them; rows of NaN are learnt.
-    """
-
-    fixed: Tensor
-
-    def __init__(self, fixed: Tensor) -> None:
+    def __init__(self, terms: int, width: int) -> None:
         super().__init__()
-        width = fixed.shape[1]
         self.straight = nn.Linear(_WIDTH, width, bias=False)
         self.bent = nn.Sequential(nn.Linear(_WIDTH, 512), nn.GELU(), nn.Linear(512, width))
-        self.register_buffer("fixed", fixed)
-        self.learnt = nn.Parameter(torch.randn(fixed.shape))
+        self.learnt = nn.Parameter(torch.randn(terms, width))
 
     def forward(self, sentences: Tensor) -> Tensor:
         return F.normalize(self.straight(sentences) + self.bent(sentences), dim=1)
 
     def centres(self) -> Tensor:
         """(T, D) of length 1."""
-        return F.normalize(torch.where(self.fixed.isnan(), self.learnt, self.fixed), dim=1)
+        return F.normalize(self.learnt, dim=1)
 
 
-def learn_space(sentences: Tensor, terms: Tensor, fixed: Tensor, steps: int, seed: int) -> Space:
+def learn_space(sentences: Tensor, terms: Tensor, count: int, width: int, steps: int, seed: int) -> Space:
     """A space in which each term's wordings lie at its centre, and terms and unseen texts apart from one another.
 
-    ``sentences`` (N, 384), ``terms`` (N,) as `write_corpus` gives them.
+    ``sentences`` (N, 384), ``terms`` (N,) as `write_corpus` gives them, of ``count`` terms; ``width`` of the space.
     """
     torch.manual_seed(seed)
-    space = Space(fixed)
+    space = Space(count, width)
     optimiser = torch.optim.AdamW(space.parameters(), lr=2e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     known, unseen = (terms >= 0).nonzero().flatten(), (terms < 0).nonzero().flatten()
-    different = ~torch.eye(len(fixed), dtype=torch.bool)
+    different = ~torch.eye(count, dtype=torch.bool)
     sums = torch.zeros(3)
     for step in range(1, steps + 1):
         some = known[torch.randint(len(known), (_BATCH,))]

@@ -81,8 +81,16 @@ class SecondLooker:
         return 1 if self._masker.segmenter.device.type == "cpu" else _AT_ONCE
 
     def answers(self, prompt: Prompt) -> bool:
-        """Whether this look is the one to ask: the first does not know what the prompt means, and this one does."""
-        return self._looker.meaning(prompt) == "" and self.meaning(prompt) in self.about.answers
+        """Whether only this look knows what the prompt means, and does well in such a volume."""
+        return self._looker.meaning(prompt) == "" and self._does_well(self.meaning(prompt))
+
+    def does_better(self, prompt: Prompt) -> bool:
+        """Whether both know what it means, and this look does better in such a volume where the first is not sure."""
+        known = self._looker.meaning(prompt)
+        return bool(known) and self._does_well(known) and self.meaning(prompt) == known
+
+    def _does_well(self, term: str | None) -> bool:
+        return self._looker.viewer.stack.volume.modality in self.about.answers.get(term or "", ())
 
     def confirms(self, prompt: Prompt) -> bool:
         """Whether this look can tell that what the first one finds is not there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -105,7 +105,9 @@ class Session:
     def vocabulary(self) -> tuple[str, ...] | None:
         """The terms that the models were taught, in both looks; None for a model of free text."""
         first = self.clip.vocabulary
-        return None if first is None else (*first.terms, *(sorted(self._again.about.answers) if self._again else ()))
+        if first is None or self._again is None:
+            return None if first is None else first.terms
+        return (*first.terms, *sorted(self._again.about.answers.keys() - set(first.terms)))
 
     @property
     def choices(self) -> dict[str, Any]:
@@ -140,11 +142,15 @@ class Session:
         seconds: dict[str, float] = {}
         with timed(seconds, "saliency"):
             method = self._looker.quick if quick else self._looker.method
-            (saliency,), clues = self._stages.asked(prompt).look(prompt, [index], cancelled, quick=quick)
+            asked = self._stages.knowing(prompt)
+            (saliency,), clues = asked.look(prompt, [index], cancelled, quick=quick)
+            if asked is self._looker and method.absolute and self._stages.hands_over(prompt, [index], clues):
+                asked = cast(SecondLooker, self._again)
+                (saliency,), clues = asked.look(prompt, [index], cancelled)
         saliency = saliency.astype(np.float32)
         positive, negative = self._points(prompt)
         clicked = bool((np.rint(positive[:, 0]) == index).any())
-        sure = not clicked and score(clues[0], prompt.sensitivity) >= HIGH
+        sure = asked is self._looker and not clicked and score(clues[0], prompt.sensitivity) >= HIGH
         if sure and (doubt := self._stages.doubt(prompt, [index])) is not None:
             clues[0][SECOND_LOOK] = doubt
         value = score(clues[0], prompt.sensitivity)
@@ -161,7 +167,7 @@ class Session:
         with timed(seconds, "mask"):
             trusted = None if self._locator.stretched else without(heat, rejected.get(0))
             mask, scores = self._masker.mask(index, boxes, coarse, prompt, positive, negative, trusted)
-        found, meaning = bool(mask.any()), self._stages.asked(prompt).meaning(prompt)
+        found, meaning = bool(mask.any()), asked.meaning(prompt)
         evidence = SliceEvidence(
             index,
             saliency,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from scipy import ndimage
 
 from ..localize.continuity import without
-from ..presence import UNDOUBTED
+from ..presence import SURE, UNDOUBTED
 from ..presence.presence import SECOND_LOOK, present, score
 from ..prompt.prompt import Prompt
 from ..volume import SliceStack
@@ -19,6 +20,7 @@ from .looking import Looker
 from .masking import Masker
 from .run import Run, timed
 
+_SPREAD = 5  # slices of a run on which a second look must see anything at all
 _ASKED = 3  # slices of a stretch that the second look is shown
 _SLICES_AT_ONCE = 8  # between two looks at the cancel flag, where a slice takes a moment
 
@@ -29,6 +31,7 @@ class Stages:
 
     Attributes:
         judges: whether slices without the structure are left out.
+        chosen: which look has answered texts in the last run.
     """
 
     stack: SliceStack
@@ -37,10 +40,28 @@ class Stages:
     locator: Locator
     masker: Masker
     judges: bool
+    chosen: dict[tuple[tuple[str, ...], tuple[str, ...]], Looker | SecondLooker] = field(default_factory=dict)
+
+    def knowing(self, prompt: Prompt) -> Looker | SecondLooker:
+        """Which of the looks is asked first: the second where it alone knows what is looked for."""
+        return self.again if self.again and self.again.answers(prompt) else self.looker
 
     def asked(self, prompt: Prompt) -> Looker | SecondLooker:
-        """Which of the looks answers a prompt."""
-        return self.again if self.again and self.again.answers(prompt) else self.looker
+        """Which of the looks has answered a prompt in the last run."""
+        return self.chosen.get((prompt.wordings, prompt.contrast)) or self.knowing(prompt)
+
+    def hands_over(self, prompt: Prompt, indices: Sequence[int], clues: Sequence[Mapping[str, float]]) -> bool:
+        """Whether the second look answers instead of the first one, which has seen slices with these clues.
+
+        So it is where the second does better with such a prompt, the first is not sure on any slice, and the second
+        sees anything at all on a few of them.
+        """
+        if self.again is None or not self.judges or not self.again.does_better(prompt):
+            return False  # nor with a method that makes no maps that could be compared: then there is no second look
+        if max(score(clue) for clue in clues) >= SURE:
+            return False
+        few = np.unique(np.linspace(0, len(indices) - 1, _SPREAD).round().astype(int))
+        return self.again.presence(prompt, [indices[row] for row in few.tolist()]) >= UNDOUBTED
 
     def look(self, run: Run) -> tuple[np.ndarray, list[dict[str, float]], np.ndarray]:
         """Saliency of all slices, (N, S, S), their clues, and (N,) bool where the structure is held to be.
@@ -58,18 +79,33 @@ class Stages:
                     clues[batch[0] : batch[-1] + 1] = looker.judge(run.prompt, [run.indices[row] for row in batch])
             found = self._presence(run, clues)
             rows = np.flatnonzero(found).tolist()
-        asked = self.asked(run.prompt)
+        asked = self.knowing(run.prompt)
+        self._look(run, asked, rows, maps, clues)
+        if asked is looker and self.hands_over(run.prompt, run.indices, clues):
+            asked = cast(SecondLooker, self.again)
+            self._look(run, asked, rows, maps, clues)
+        self.chosen[run.prompt.wordings, run.prompt.contrast] = asked
+        if self.judges and told_by_maps:
+            found = self._presence(run, clues)
+            if found.any() and asked is looker:
+                found = self._believed(run, clues, found)
+        return maps, clues, found
+
+    def _look(
+        self,
+        run: Run,
+        asked: Looker | SecondLooker,
+        rows: Sequence[int],
+        maps: np.ndarray,
+        clues: list[dict[str, float]],
+    ) -> None:
+        """Puts what one look sees on the slices in ``rows`` into ``maps`` and ``clues``."""
         with timed(run.seconds, asked.stage):
             for batch in run.batches(asked.stage, rows, asked.at_once()):
                 seen, told = asked.look(run.prompt, [run.indices[row] for row in batch], run.cancelled)
                 maps[batch] = seen
                 for row, clue in zip(batch, told, strict=True):
                     clues[row] = clue
-        if self.judges and told_by_maps:
-            found = self._presence(run, clues)
-            if found.any():
-                found = self._believed(run, clues, found)
-        return maps, clues, found
 
     def doubt(self, prompt: Prompt, indices: Sequence[int]) -> float | None:
         """Presence by the second look on the slices in ``indices``, where it does not believe the first; else None."""

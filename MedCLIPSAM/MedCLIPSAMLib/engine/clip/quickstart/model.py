@@ -180,7 +180,8 @@ def known_terms() -> tuple[str, ...]:
     """
     folder = resource("QuickStart")
     try:
-        return (*read_anchors(folder), *sorted(About.read(folder).answers))
+        first = read_anchors(folder)
+        return (*first, *sorted(About.read(folder).answers.keys() - first.keys()))
     except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
         raise _damaged(folder) from error
 

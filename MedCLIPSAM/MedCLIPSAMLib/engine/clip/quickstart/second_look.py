@@ -38,7 +38,8 @@ class About:
         network: sizes, see `SecondConfig`.
         segmenter: checksum of the one segmenter whose features it reads.
         terms: those that it was taught, each with the parts of the body that it covers.
-        answers: those for which it is asked, because the first look does not know them and it was found to do well.
+        answers: those for which it is asked, with the modalities of volumes in which it was found to do better than the
+            first look, or to do well where that one does not know them.
         confirms: those of which it was found to tell well that they are not there, when the first look finds them.
     """
 
@@ -46,7 +47,7 @@ class About:
     network: SecondConfig
     segmenter: str
     terms: Mapping[str, frozenset[str]]
-    answers: frozenset[str]
+    answers: Mapping[str, frozenset[str]]
     confirms: frozenset[str]
     name: ClassVar[str] = "quickstart's second look"
 
@@ -59,8 +60,9 @@ class About:
         """
         about = json.loads((folder / ABOUT).read_text("utf-8"))
         terms = {term: frozenset(covered) for term, covered in about["terms"].items()}
-        lists = (frozenset(about[name]) for name in ("answers", "confirms"))
-        return cls(folder, SecondConfig(**about["network"]), about["segmenter"], terms, *lists)
+        answers = {term: frozenset(modalities) for term, modalities in about["answers"].items()}
+        network, segmenter = SecondConfig(**about["network"]), about["segmenter"]
+        return cls(folder, network, segmenter, terms, answers, frozenset(about["confirms"]))
 
     @cached_property
     def checksum(self) -> str:
