@@ -36,7 +36,7 @@ _SIZE, _LINE = 420, 26
 # Of 3D Slicer's own colours of organs, many are pale or alike.
 _COLOURS = (
     "#d1495b", "#7b4fb5", "#2e86ab", "#1fa187", "#e98a15",
-    "#f2c14e", "#e4002b", "#3d5a98", "#6ab04c", "#b5651d",
+    "#f2c14e", "#e4002b", "#0057ff", "#2bb500", "#b5651d",
 )  # fmt: skip
 _SHOWN = (0.3, 0.55)  # parts of the way along the axis
 

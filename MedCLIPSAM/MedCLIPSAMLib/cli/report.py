@@ -82,8 +82,12 @@ def make_report(
         "output": [str(path) for path in saved.files],
         "evidence": [str(path) for path in evidence],
         "models": {
-            role: {"name": model.name, "sha256": model.checksum, "device": str(model.device)}
-            for role, model in (("clip", session.clip), ("segmenter", session.segmenter))
+            role: {
+                "name": name,
+                "sha256": checksum,
+                "device": str((session.segmenter if role == "segmenter" else session.clip).device),
+            }
+            for role, name, checksum in session.models
         },
         "vocabulary": session.vocabulary and list(session.vocabulary),
         "settings": session.choices,
