@@ -40,7 +40,7 @@ ALL = (["Testing/scene"], ["Testing/panel"])
 # Where versions show: what reads files and installs packages, and of the panel one way through all of it, by a preview,
 # an edit, a run, undo, and files. The rest of its suite is about people and faults, the same with all versions.
 QUICK = (
-    ["Testing/scene/dicom", "Testing/scene/test_volumes.py", "Testing/scene/test_packages.py"],
+    ["Testing/scene/dicom", "Testing/scene/files", "Testing/scene/test_volumes.py", "Testing/scene/test_packages.py"],
     ["Testing/panel/test_panel.py", "-k", "from_a_typed_word or saved_and_reopened or exported or library"],
 )
 

@@ -8,15 +8,13 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from ...engine.errors import InputError
-
-_KIND = "NRRD_kinds[pixel]"  # what lies along the axis of NRRD that is not in space: colours, vectors, or volumes
+from .nrrd import is_list
 
 
 def frames_in(reader: sitk.ImageFileReader) -> int:
     """How many volumes a file holds whose header was read; of vectors and colours it is one."""
     if reader.GetNumberOfComponents() > 1:
-        is_list = reader.HasMetaDataKey(_KIND) and reader.GetMetaData(_KIND) == "list"
-        return reader.GetNumberOfComponents() if is_list else 1
+        return reader.GetNumberOfComponents() if is_list(Path(reader.GetFileName())) else 1
     return math.prod(reader.GetSize()[3:])
 
 
