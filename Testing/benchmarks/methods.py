@@ -6,10 +6,8 @@ Each method runs in a process of its own, so that its memory can be told.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
-import time
 
 import numpy as np
 import torch
@@ -17,12 +15,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from MedCLIPSAMLib.cli.comparison.judging import PeakMemory
 from MedCLIPSAMLib.engine.machine.allocation import keep_freed_memory
 from MedCLIPSAMLib.engine.machine.precision import computing_in, pick_precision
 from MedCLIPSAMLib.engine.saliency import SALIENCY, TextQuery, saliency_class
 from MedCLIPSAMLib.engine.session.settings import Settings
 
 from .materials import biomedclip_sized
+from .saliency import seconds
 
 _EXACT = "m2ib --exact"
 _NEEDS_CELLS = ("dense", "two-looks")  # aligned with texts, which no CLIP of this size has
@@ -40,12 +40,10 @@ def measure(name: str) -> dict[str, float]:
     with computing_in(torch.bfloat16 if fast else torch.float32, model.device):
         prepared = method.prepare(model, pixels)
         model.encode_image(pixels)  # the first pass of anything is slower
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        start = time.perf_counter()
-        method.explain(model, prepared, query)
-        taken = time.perf_counter() - start
-    more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return {"seconds": taken, "mib": more / 1024}
+        memory = PeakMemory()
+        with memory.watched():
+            taken, _ = seconds(method.explain, model, prepared, query)
+    return {"seconds": taken, "mib": memory.mebibytes}
 
 
 def main(only: str = "") -> None:

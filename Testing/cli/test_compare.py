@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import re
+import time
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -123,5 +124,7 @@ def test_the_measures_of_a_map():
 def test_memory_is_watched():
     memory = PeakMemory()
     with memory.watched():
-        np.ones(2**24)  # 128 MiB, gone at the end
+        large = np.ones(2**24)  # 128 MiB
+        time.sleep(0.2)  # for longer than the watch waits
+        del large
     assert memory.mebibytes > 60

@@ -19,7 +19,7 @@ from MedCLIPSAMLib.engine.saliency import TextQuery, saliency_class
 from MedCLIPSAMLib.engine.saliency.cam import ByGradient, GradCAM, Layer
 from MedCLIPSAMLib.engine.saliency.hilacam import HilaCAM
 from MedCLIPSAMLib.engine.saliency.masked import GScoreCAM, Rise, ScoreCAM
-from Testing.reference.findings import Finding, Measure, largest
+from Testing.reference.findings import Finding, Measure, difference, share
 
 _FOLDERS = {"biomedclip": "biomedclip", "openai": "openai_clip"}
 _MAPS = {"gradcam++": 1e-3, "xgradcam": 1e-3}  # of 0..1; they divide by small numbers
@@ -44,10 +44,10 @@ def check_cams(folder: Path) -> Iterator[Finding]:
         images = model.encode_image(torch.from_numpy(arrays[f"{name}_pixel_values"]))
         both = (("text", texts[name]), ("image", images))
         measures = [
-            _share(f"{what} features", made, arrays[f"{name}_{what}_features"], _FEATURES) for what, made in both
+            share(f"{what} features", made, arrays[f"{name}_{what}_features"], _FEATURES) for what, made in both
         ]
         cosine = F.normalize(images, dim=1) @ F.normalize(texts[name], dim=1).T
-        measures.append(_share("logits", model.logit_scale * cosine, arrays[f"{name}_logits_per_image"], _FEATURES))
+        measures.append(share("logits", model.logit_scale * cosine, arrays[f"{name}_logits_per_image"], _FEATURES))
         yield Finding(f"cam, {name}", tuple(measures))
     for case in cases:
         name, key = case["model"], f"case{case['case']}"
@@ -64,7 +64,8 @@ def _measures(
     layer = None if case["block"] is None else Layer(case["block"], case["part"])
     size, limit = tuple(case["size_wh"][::-1]), _MAPS.get(case["method"], _OTHER_MAPS)
     if kind is HilaCAM:
-        rows = HilaCAM().relevance(model, model.tokens_before(pixels), query.target).unflatten(1, (model.grid,) * 2)[0]
+        tokens = model.tokens_before(pixels)
+        rows = HilaCAM().patches(model, tokens, query.target, lambda: None).unflatten(1, (model.grid,) * 2)[0]
         enlarged = _enlarged(rows, (_HILACAM_SIDE,) * 2)
         low = enlarged.min()
         final = _enlarged((enlarged - low) / (enlarged.max() - low), size)
@@ -74,20 +75,20 @@ def _measures(
         final = _stretched(_enlarged(method(model, pixels, query).maps[0], size), 1e-9)
         if f"{key}_masks_mean" in arrays:
             mean = torch.stack(list(method.draw(pixels.shape[2], 0))).mean(0)
-            yield _difference("mean mask", mean, arrays[f"{key}_masks_mean"], limit)
+            yield difference("mean mask", mean, arrays[f"{key}_masks_mean"], limit)
     else:
         rows, weights = _by_layer(kind, layer, model, case, pixels, query, arrays, key)
         rows = _stretched(rows, 1e-8)
         final = _stretched(_enlarged(rows, size), 1e-8)
         if not case["drop"]:  # else the two were made of other channels
-            yield _difference("grid", rows, arrays[f"{key}_grid"], limit)
+            yield difference("grid", rows, arrays[f"{key}_grid"], limit)
         if weights is not None and f"{key}_weights" in arrays:
-            yield _share("weights", weights, arrays[f"{key}_weights"], _WEIGHTS)
+            yield share("weights", weights, arrays[f"{key}_weights"], _WEIGHTS)
         if kind is GScoreCAM and layer is not None:
             method = GScoreCAM(layer, class_token_gradient=case["class_token_gradient"])
             made = method.importance(model, layer.before(model, pixels), query.target)
-            yield _share("importance", made, arrays[f"{key}_importance"], _WEIGHTS)
-    yield _difference("saliency", final, arrays[f"{key}_saliency"], limit)
+            yield share("importance", made, arrays[f"{key}_importance"], _WEIGHTS)
+    yield difference("saliency", final, arrays[f"{key}_saliency"], limit)
 
 
 def _by_layer(
@@ -121,14 +122,3 @@ def _enlarged(rows: Tensor, size: tuple[int, ...]) -> Tensor:
 def _stretched(rows: Tensor, epsilon: float) -> Tensor:
     rows = rows - rows.min()
     return rows / (rows.max() + epsilon)
-
-
-def _difference(what: str, ours: Tensor, published: np.ndarray, limit: float) -> Measure:
-    found = largest(ours.numpy(), published)
-    return Measure(f"{what} {found:.1e} (limit {limit:g})", found <= limit)
-
-
-def _share(what: str, ours: Tensor, published: np.ndarray, limit: float) -> Measure:
-    scale = float(np.abs(published).max())
-    found = largest(ours.numpy(), published) / (scale or 1.0)
-    return Measure(f"{what} {found:.1e} of their largest (limit {limit:g})", found <= limit)

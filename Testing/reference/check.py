@@ -43,7 +43,7 @@ from MedCLIPSAMLib.engine.published import PUBLISHED
 from MedCLIPSAMLib.engine.saliency import TextQuery, normalise
 from MedCLIPSAMLib.engine.saliency.m2ib import M2IB
 from Testing.reference.cams import check_cams
-from Testing.reference.findings import Finding, Measure, largest
+from Testing.reference.findings import Finding, Measure, difference, share
 
 FEATURES = 1e-4  # of the largest value
 SALIENCY = 1e-3  # of the range 0..1
@@ -75,9 +75,9 @@ def check_m2ib(folder: Path) -> Iterator[Finding]:
         yield Finding(
             f"m2ib {key}, layer {case['layer']}, beta {case['beta']:g}" + ", ensemble" * case["ensemble"],
             (
-                _features("text features", text.numpy(), arrays[f"{key}_text_features"]),
-                _features("image features", image.numpy(), arrays[f"{key}_image_features"]),
-                _saliency(saliency.numpy(), arrays[f"{key}_saliency"]),
+                share("text features", text.numpy(), arrays[f"{key}_text_features"], FEATURES),
+                share("image features", image.numpy(), arrays[f"{key}_image_features"], FEATURES),
+                difference("saliency", saliency.numpy(), arrays[f"{key}_saliency"], SALIENCY),
             ),
         )
 
@@ -103,16 +103,6 @@ def check_localisation(folder: Path, without_crf: bool) -> Iterator[Finding]:
         published = arrays[f"{image}_{MASK_NAMES[method]}_top{count}"]
         boxes = bounding_boxes(mask, each).tolist()
         yield Finding(name, (_overlap(method, mask, published), _boxes(boxes, sorted(case["boxes_xyxy"]))))
-
-
-def _features(what: str, ours: np.ndarray, published: np.ndarray) -> Measure:
-    difference = largest(ours, published) / np.abs(published).max()
-    return Measure(f"{what} {difference:.1e} of their largest (limit {FEATURES:g})", difference <= FEATURES)
-
-
-def _saliency(ours: np.ndarray, published: np.ndarray) -> Measure:
-    difference = largest(ours, published)
-    return Measure(f"saliency {difference:.1e} (limit {SALIENCY:g})", difference <= SALIENCY)
 
 
 def _overlap(method: str, ours: np.ndarray, published: np.ndarray) -> Measure:

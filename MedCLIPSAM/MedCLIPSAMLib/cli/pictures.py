@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import matplotlib
 import numpy as np
@@ -15,6 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
+
+if TYPE_CHECKING:
+    from ..engine.session.evidence import SliceEvidence
+    from ..engine.session.session import Session
 
 _TILE_INCHES = 3.0
 _LINE, _GAP = 0.3, 0.08  # inches
@@ -42,6 +46,13 @@ class SlicePicture:
     mask: np.ndarray
     spacing: tuple[float, float]
     title: str
+
+    @classmethod
+    def of(cls, session: Session, seen: SliceEvidence, title: str) -> SlicePicture:
+        """What a preview of ``session`` gave."""
+        stack = session.stack
+        grey = session.window.to_uint8(stack.array[seen.index])
+        return cls(grey, seen.heat_map(), seen.boxes, seen.mask, stack.spacing[1:], title)
 
 
 def draw_panels(pictures: Sequence[SlicePicture], path: Path | IO[bytes]) -> None:

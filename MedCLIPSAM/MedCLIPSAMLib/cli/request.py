@@ -138,6 +138,17 @@ def slices_of(stack: SliceStack, limits: tuple[int, int | None]) -> range:
     return range(first, end + 1)
 
 
+def one_slice(stack: SliceStack, number: int | None) -> int:
+    """The number of a slice; of a stack with a single one it need not be given.
+
+    Raises:
+        InputError: it is not given and there are several, or the stack does not have it.
+    """
+    if number is None and len(stack) > 1:
+        raise InputError(f"{stack.volume.name} has {stack.plane} slices 0 to {len(stack) - 1}; choose one by --slice.")
+    return slices_of(stack, (number or 0, number or 0)).start
+
+
 def _read_set(file: Path) -> PromptSet:
     try:
         content = file.read_bytes()

@@ -138,12 +138,12 @@ def test_a_corrected_patch_is_read_out_as_the_class_token_is(model, pixels) -> N
     query, block = TextQuery.encode(model, ["liver"]), model.block(2)
     tokens = model.tokens_after(pixels[:1], 1)
     query_side, _, value = block.split(block.norm1(tokens))
-    logits = query_side @ query_side.mT * query_side.shape[-1] ** 0.5
+    logits = query_side @ query_side.mT * query_side.shape[-1] ** -0.5
     after = block.read(logits.softmax(-1), value)
     tower = model._vision
     features = F.normalize(tower.head(tower.trunk.norm(after)), dim=-1)
     expected = (features @ query.target)[:, 1:].reshape(1, 1, 4, 4)
-    ours = ClearCLIP()(model, pixels[:1], query).maps
+    ours = ClearCLIP(2)(model, pixels[:1], query).maps
     assert torch.allclose(ours, F.interpolate(expected, (32, 32), mode="bilinear")[:, 0], atol=1e-5)
 
 

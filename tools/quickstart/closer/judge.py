@@ -18,10 +18,9 @@ import torch
 import typer
 from surface_distance import compute_dice_coefficient
 
-from MedCLIPSAMLib.cli.validation.measuring import LEAST
+from MedCLIPSAMLib.cli.validation.measuring import LEAST, boxed
 from MedCLIPSAMLib.cli.validation.people import Labelled, find_people, read_case
 from MedCLIPSAMLib.engine.clip.quickstart.model import QuickStart
-from MedCLIPSAMLib.engine.localize import bounding_boxes
 from MedCLIPSAMLib.engine.prompt.prompt import Prompt
 from MedCLIPSAMLib.engine.sam.base import PromptableSegmenter
 from MedCLIPSAMLib.engine.sam.registry import load_segmenter
@@ -59,6 +58,8 @@ def main(model: Path, kept: Path, out: Path, only: str = "") -> None:
 def _rows(person: Labelled, clip: QuickStart, segmenter: PromptableSegmenter) -> Iterator[dict[str, Any]]:
     volume, labels = read_case(person)
     session = Session(volume, clip, segmenter)
+    assert session._again is not None
+    session._again.about = replace(session._again.about, answers={}, confirms=frozenset())  # each look for itself
     arranged = session.stack.arrange(labels)
     slices = np.unique(np.linspace(0, len(arranged) - 1, _SLICES + 2).round().astype(int)[1:-1])
     sure = _SURE.get(person.source.name, ())
@@ -82,21 +83,17 @@ def _rows(person: Labelled, clip: QuickStart, segmenter: PromptableSegmenter) ->
             for look in ("first", "second"):
                 row[look] = _answer(session, look, text, index, truth[index])
             if area:
-                boxes = bounding_boxes(truth[index], each=True).astype(float)
-                boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(1) >= 1]
-                row["boxed"] = compute_dice_coefficient(truth[index], session.draw(index, boxes)) if len(boxes) else 0.0
+                row["boxed"] = compute_dice_coefficient(truth[[index]], boxed(session, truth, [index]))
             yield row
 
 
 def _answer(session: Session, look: str, text: str, index: int, truth: np.ndarray) -> dict[str, Any] | None:
     """What one look alone makes of a slice; None if it does not know the term."""
-    again = session._again
+    again, prompt = session._again, Prompt(text, (text,))
     assert again is not None
-    prompt = Prompt(text, (text,))
     meaning = again.meaning(prompt) if look == "second" else session._looker.meaning(prompt)
     if meaning != text:
         return None
-    again.about = replace(again.about, answers={}, confirms=frozenset())
     again.answers = lambda prompt: look == "second"
     seen = session.preview(index, prompt)
     found = {"score": seen.score, "found": seen.found}

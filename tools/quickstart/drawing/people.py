@@ -17,7 +17,7 @@ from torch import Tensor
 from ..language.labels import LABEL_INDEX
 from ..language.terms import REGIONS, Term
 from .singles import SINGLES, images, load_singles
-from .volumes import NO_FINDINGS, PLANES, TrainingVolume, body_mask, finish, known_terms, read
+from .volumes import NO_FINDINGS, PLANES, TrainingVolume, body_mask, finish, greys, known_terms, read
 
 _KEPT = 3  # one person of so many is kept for judging
 # Folders of 8-bit pictures with masks in label numbers: which of our labels (`labels`) the names of theirs that begin
@@ -245,7 +245,7 @@ def _voxelmorph(folder: Path) -> Iterator[TrainingVolume]:
     ids, _ = read(folder / "t1_aseg.nii.gz")
     labels = _freesurfer(np.rint(ids).astype(int))
     labels[(labels == 0) & (image <= image.min())] = LABEL_INDEX["air"]
-    grey = np.clip(image / np.percentile(image[labels > 1], 99.5), 0, 1) * 255
+    grey = greys(image, image[labels > 1])
     known = known_terms((*_BRAIN_PARTS, "background", *NO_FINDINGS), ("head",))
     yield finish("skull-stripped t1", grey, labels, spacing, "mr", ("mr", "head"), known, 0.7, True, planes=PLANES)
 
@@ -271,7 +271,7 @@ def _brains(folder: Path) -> Iterator[TrainingVolume]:
                 continue
             image, spacing = read(file)
             ids, _ = read(place / f"{person}_{mask}.nii.gz")
-            grey = np.clip(image / max(1e-6, np.percentile(image[image > 0], 99.5)), 0, 1) * 255
+            grey = greys(image, image[image > 0])
             labels = np.zeros(image.shape, np.uint8)
             annotated = ["background"] if stripped else []
             if stripped:
@@ -308,7 +308,7 @@ def _spines(folder: Path) -> Iterator[TrainingVolume]:
     labels[ids == 61] = LABEL_INDEX["spinal_canal"]
     labels[ids == 60] = LABEL_INDEX["spinal_cord"]
     labels[ids == 100] = LABEL_INDEX["disc"]
-    grey = np.clip(image / np.percentile(image, 99.5), 0, 1) * 255
+    grey = greys(image, image)
     known = known_terms(("vertebra", "spinal canal", "intervertebral disc"), ("abdomen", "chest"))
     yield finish("tptbox", grey, labels, spacing, "mr", ("mr",), known, 0.3, False, planes=PLANES)
 

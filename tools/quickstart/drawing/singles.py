@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..language.labels import LABEL_INDEX
-from .volumes import TrainingVolume, finish, known_terms, read
+from .volumes import TrainingVolume, finish, greys, known_terms, read
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def load_singles(folder: Path, source: str, files: Sequence[Path]) -> Iterator[T
                 labels = np.zeros(image.shape, np.uint8)
                 kind = "ct" if "ct" in single.shown else "mr"
                 if kind == "mr":
-                    image = np.clip(image / max(1e-6, np.percentile(image, 99.5)), 0, 1) * 255
+                    image = greys(image, image)
             weight = single.weight / len(some)
             yield finish(source, image, labels, spacing, kind, single.shown, known, weight, False, **more)
 

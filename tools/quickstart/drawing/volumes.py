@@ -97,6 +97,11 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return sitk.GetArrayFromImage(image), np.array(image.GetSpacing()[::-1])
 
 
+def greys(image: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Intensities to 0..255, of which the brightest part of those in ``shown`` is white."""
+    return np.clip(image / max(1e-6, np.percentile(shown, 99.5)), 0, 1) * 255
+
+
 def body_mask(image: np.ndarray, threshold: float) -> np.ndarray:
     """Largest bright component of each slice, holes filled: the body without table and arms."""
     bright = ndimage.binary_opening(image > threshold, iterations=1)

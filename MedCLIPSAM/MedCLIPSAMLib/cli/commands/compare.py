@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +18,7 @@ from ..chain import check_wordings, open_session, read_source
 from ..console import stderr, stdout
 from ..files import check_apart, check_file, new_file
 from ..progress import Stopwatch
-from ..request import read_modality, read_prompts, read_settings, slices_of
+from ..request import one_slice, read_modality, read_prompts, read_settings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,20 +83,18 @@ def compare(
     from ...engine.volume import SliceStack
 
     stack = SliceStack(source.volume, settings[compared[0]].axis)
-    if slice_number is None and len(stack) > 1:
-        raise InputError(f"{source.volume.name} has {stack.plane} slices 0 to {len(stack) - 1}; choose one by --slice.")
-    slices_of(stack, (slice_number or 0, slice_number or 0))
-    truths = {} if labels is None else _truths(labels, names, source, stack, slice_number or 0, asked)
+    number = one_slice(stack, slice_number)
+    truths = {} if labels is None else _truths(labels, names, source, stack, number, asked)
     from ..comparison.page import write_page, write_table
 
     found: list[Compared] = []
     for each in compared:
         session = open_session(source, asked, each.model, sam, device, settings[each], watch)
         with watch.stage("chain", f"Looking with {each}"):
-            found += _look(str(each), session, asked, slice_number or 0, truths)
+            found += [_compared(str(each), session, item, number, truths.get(item.name)) for item in asked]
         del session  # one model after the other
         gc.collect()
-    title = f"{source.volume.name}, {stack.plane} slice {slice_number or 0}"
+    title = f"{source.volume.name}, {stack.plane} slice {number}"
     with new_file(output) as page, nullcontext() if csv is None else new_file(csv) as table:
         write_page(title, found, page)
         if table is not None:
@@ -129,13 +127,6 @@ def _truths(
     return {item.name: stack.arrange(by_name[item.name.casefold()])[slice_number] for item in asked}
 
 
-def _look(
-    contender: str, session: Session, asked: PromptSet, slice_number: int, truths: Mapping[str, np.ndarray]
-) -> Iterator[Compared]:
-    for item in asked:
-        yield _compared(contender, session, item, slice_number, truths.get(item.name))
-
-
 def _compared(contender: str, session: Session, item: Prompt, slice_number: int, truth: np.ndarray | None) -> Compared:
     from surface_distance import compute_dice_coefficient
 
@@ -146,11 +137,10 @@ def _compared(contender: str, session: Session, item: Prompt, slice_number: int,
     memory = PeakMemory()
     with memory.watched():
         seen = session.preview(slice_number, item)
-    heat, stack = seen.heat_map(), session.stack
+    heat = seen.heat_map()
     against = truth if truth is not None and truth.any() else None
     score = seen.score if seen.judged else math.nan
     title = f"{contender}: {seen.verdict}{'' if math.isnan(score) else f', score {score:.2f}'}"
-    grey = session.window.to_uint8(stack.array[slice_number])
     return Compared(
         contender,
         item.name,
@@ -162,5 +152,5 @@ def _compared(contender: str, session: Session, item: Prompt, slice_number: int,
         None if against is None else hits(heat, against),
         None if against is None else map_auc(heat, against),
         None if against is None else compute_dice_coefficient(against, seen.mask),
-        SlicePicture(grey, heat, seen.boxes, seen.mask, stack.spacing[1:], title),
+        SlicePicture.of(session, seen, title),
     )

@@ -100,12 +100,10 @@ def _organs(session: Session, settings: Settings, folder: Path, watch: Stopwatch
     told, pictures = [], []
     with watch.stage("organs", "Looking for organs"):
         look = Session(source.volume, session.clip, session.segmenter, settings)
-        grey, spacing = look.window.to_uint8(look.stack.array[0]), look.stack.spacing[1:]
         for name in _ORGANS:
             seen = look.preview(0, Prompt(name, (name,)))
             told.append(f"{name} {seen.verdict}")
-            title = f"{name}: {seen.verdict}, {seen.score:.2f}"
-            pictures.append(SlicePicture(grey, seen.heat_map(), seen.boxes, seen.mask, spacing, title))
+            pictures.append(SlicePicture.of(look, seen, f"{name}: {seen.verdict}, {seen.score:.2f}"))
         draw_overview(
             "MR of an abdomen. Colour: where the model looks; blue: box; green: mask; number: presence",
             pictures,

@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from ...engine.errors import InputError
 from .. import options
 from ..chain import check_wordings, open_session, read_source
 from ..console import stderr, stdout
 from ..files import check_apart, check_file, new_file
 from ..progress import Stopwatch
 from ..report import stage_line, unknown_line
-from ..request import slices_of
+from ..request import one_slice
 
 
 @options.with_chain_options
@@ -44,10 +43,7 @@ def preview(
     from ...engine.volume import SliceStack
 
     stack = SliceStack(source.volume, settings.axis)
-    if slice_number is None and len(stack) > 1:
-        raise InputError(f"{source.volume.name} has {stack.plane} slices 0 to {len(stack) - 1}; choose one by --slice.")
-    slice_number = slice_number or 0
-    slices_of(stack, (slice_number, slice_number))
+    slice_number = one_slice(stack, slice_number)
     for item in asked:
         points_on(stack, item)  # a bad one is told before the models are loaded
     session = open_session(source, asked, chain.clip, chain.sam, chain.device, settings, watch)
@@ -63,16 +59,7 @@ def preview(
         score = f", score {seen.score:.2f}" if seen.judged else ""
         checked = f"; {seen.reliability}" if seen.found and seen.judged and seen.reliability else ""
         lines.append(f"{item.name}: {seen.verdict} on slice {slice_number}{score}{checked}")
-        pictures.append(
-            SlicePicture(
-                session.window.to_uint8(stack.array[slice_number]),
-                seen.heat_map(),
-                seen.boxes,
-                seen.mask,
-                stack.spacing[1:],
-                f"{item.name}: {seen.verdict}{score}",
-            )
-        )
+        pictures.append(SlicePicture.of(session, seen, f"{item.name}: {seen.verdict}{score}"))
     if unknown and session.vocabulary:
         lines.append(unknown_line(unknown, session.clip.name, session.vocabulary))
     with watch.stage("drawing", f"Drawing {output.name}"), new_file(output) as unfinished:

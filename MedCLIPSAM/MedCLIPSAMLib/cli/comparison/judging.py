@@ -32,16 +32,18 @@ class PeakMemory:
     """The most memory that this process had, watched from time to time.
 
     Attributes:
-        mebibytes: above what it had at the start, when the watch has ended.
+        mebibytes: above what it had when this was made, once the watch has ended.
     """
 
-    mebibytes = 0.0
+    def __init__(self) -> None:
+        self._start = psutil.Process().memory_info().rss
+        self.mebibytes = 0.0
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Watches what is done inside."""
         process, done = psutil.Process(), threading.Event()
-        start = peak = process.memory_info().rss
+        peak = 0
 
         def watch() -> None:
             nonlocal peak
@@ -55,4 +57,4 @@ class PeakMemory:
         finally:
             done.set()
             watcher.join()
-            self.mebibytes = max(0.0, (max(peak, process.memory_info().rss) - start) / 2**20)
+            self.mebibytes = max(0.0, (max(peak, process.memory_info().rss) - self._start) / 2**20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,17 +66,17 @@ def measure(session: Session, case: Labelled, text: str, truth: np.ndarray) -> t
         text,
         present,
         compute_dice_coefficient(truth, mask) if present else None,
-        compute_dice_coefficient(truth[rows], _boxed(session, truth, rows)) if present else None,
+        compute_dice_coefficient(truth[rows], boxed(session, truth, rows.tolist())) if present else None,
         tuple(scores[sure].tolist()),
         tuple((there[sure] > 0).tolist()),
         tuple(drawn[sure].tolist()),
     )
 
 
-def _boxed(session: Session, truth: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def boxed(session: Session, truth: np.ndarray, rows: Sequence[int]) -> np.ndarray:
     """(rows, H, W) bool: what the segmenter draws in the true boxes of the slices in ``rows``, one for each part."""
     masks = np.zeros((len(rows), *truth.shape[1:]), bool)
-    for mask, row in zip(masks, rows.tolist(), strict=True):
+    for mask, row in zip(masks, rows, strict=True):
         boxes = bounding_boxes(truth[row], each=True).astype(float)
         boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(1) >= 1]
         if len(boxes):

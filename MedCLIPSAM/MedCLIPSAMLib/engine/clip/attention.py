@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from ..errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,14 @@ class AttentionBlock:
     after: Callable[[Tensor], Tensor] = lambda tokens: tokens
 
     def split(self, normed: Tensor) -> Tensor:
-        """(N, T, W) -> (3, N, heads, T, d): queries, divided by the square root of d, keys and values."""
+        """(N, T, W) -> (3, N, heads, T, d): queries, keys and values."""
         packed = nn.functional.linear(normed, self.weight, self.bias)
-        query, key, value = packed.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return torch.stack([query * query.shape[-1] ** -0.5, key, value])
+        return packed.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+
+    @staticmethod
+    def scores(query: Tensor, key: Tensor) -> Tensor:
+        """(N, heads, T, d) both -> (N, heads, T, T), of which a softmax makes the shares of attention."""
+        return query * query.shape[-1] ** -0.5 @ key.mT
 
     def read(self, shares: Tensor, value: Tensor) -> Tensor:
         """What is added to the tokens by attention: (N, heads, T, T) and (N, heads, T, d) -> (N, T, W)."""
@@ -45,7 +50,7 @@ class AttentionBlock:
     def attend(self, normed: Tensor) -> Tensor:
         """(N, T, W) -> (N, T, W), as the block was trained."""
         query, key, value = self.split(normed)
-        return self.read((query @ key.mT).softmax(-1), value)
+        return self.read(self.scores(query, key).softmax(-1), value)
 
     def __call__(self, tokens: Tensor) -> Tensor:
         """(N, T, W) -> (N, T, W), the whole block."""
@@ -54,6 +59,11 @@ class AttentionBlock:
     def from_attended(self, tokens: Tensor) -> Tensor:
         """(N, T, W) -> (N, T, W), what follows the attention."""
         return self.after(tokens + self.feed(self.norm2(tokens)))
+
+
+def not_plain() -> ModelError:
+    """Of a block that cannot be taken apart."""
+    return ModelError("The image tower's attention is not the textbook's: choose the saliency method 'm2ib'.")
 
 
 def into_first(blocks: Any, run: Callable[[], object]) -> Tensor:

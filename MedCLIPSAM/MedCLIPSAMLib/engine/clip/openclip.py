@@ -18,7 +18,7 @@ from ..files.checksum import sha256
 from ..files.weights import read_state_dict
 from ..machine.device import ran_out
 from ..models.catalogue import entries
-from .attention import AttentionBlock, into_first
+from .attention import AttentionBlock, into_first, not_plain
 from .blocks import FrozenBlocks, PlainAttention, read_by_first
 from .dual import DualEncoder, VisionTower
 from .folder import OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS, find_weights, read_config
@@ -57,7 +57,7 @@ class OpenClipTower(nn.Module):
     def block(self, number: int) -> AttentionBlock:
         own: Any = self.visual.transformer.resblocks[number]
         if type(own) is not ResidualAttentionBlock:
-            raise ModelError("The image tower's attention is not the textbook's: choose the saliency method 'm2ib'.")
+            raise not_plain()
         return AttentionBlock(
             own.ln_1,
             own.ln_2,

@@ -10,7 +10,7 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from ..errors import ModelError
-from .attention import AttentionBlock, into_first
+from .attention import AttentionBlock, into_first, not_plain
 from .blocks import FrozenBlocks, read_by_first
 
 
@@ -49,7 +49,7 @@ class TimmTower(nn.Module):
     def block(self, number: int) -> AttentionBlock:
         own: Any = self.trunk.blocks[number]
         if not _is_plain(own):
-            raise ModelError("The image tower's attention is not the textbook's: choose the saliency method 'm2ib'.")
+            raise not_plain()
         return AttentionBlock(
             own.norm1,
             own.norm2,

@@ -74,6 +74,11 @@ class Prompt:
     localize: str | None = None
     sensitivity: float = 0.5
 
+    @property
+    def texts(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Wordings and contrast wordings: all of it that an image-text model is shown."""
+        return self.wordings, self.contrast
+
     def __post_init__(self) -> None:
         name = checked_text(self.name, "The name of the prompt")
         wordings = _texts(self.wordings, f"A wording of {name!r}")

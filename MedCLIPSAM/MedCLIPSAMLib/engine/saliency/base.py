@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..clip.base import ImageTextModel
-from ..errors import InputError
+from ..errors import Cancelled, InputError
 
 
 class Choices(Protocol):
@@ -101,7 +102,6 @@ class SaliencyMethod(Protocol):
         localizer: the binarizer that suits its maps.
         absolute: maps are probabilities, low everywhere where the thing is absent; others must be stretched.
         preview: name of the method that stands in for it where a person waits.
-        looks_again: the model's second look stands in for it where that knows more, see `session.again`.
         options: names of the `Choices` that it takes.
     """
 
@@ -109,7 +109,6 @@ class SaliencyMethod(Protocol):
     localizer: ClassVar[str]
     absolute: ClassVar[bool]
     preview: ClassVar[str]
-    looks_again: ClassVar[bool] = False
     options: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
@@ -179,3 +178,16 @@ def normalise(maps: Tensor) -> Tensor:
     low = maps.amin((1, 2), keepdim=True)
     span = maps.amax((1, 2), keepdim=True) - low
     return torch.where(span > 0, (maps - low) / span, torch.zeros_like(maps))
+
+
+def enlarge(cells: Tensor, model: ImageTextModel, presence: Tensor | None = None) -> SaliencyBatch:
+    """(N, P) saliency of the cells of a square grid, row by row, as maps of the picture's size, bilinear."""
+    side = math.isqrt(cells.shape[1])
+    maps = F.interpolate(cells.view(-1, 1, side, side), (model.image_size,) * 2, mode="bilinear")[:, 0]
+    return SaliencyBatch(maps, cells.sum(1), presence)
+
+
+def stop_if(cancelled: Callable[[], bool] | None) -> None:
+    """Raises Cancelled if somebody asked for it."""
+    if cancelled is not None and cancelled():
+        raise Cancelled("Saliency was cancelled.")

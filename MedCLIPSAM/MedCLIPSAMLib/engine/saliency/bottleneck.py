@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,16 +14,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..clip.base import ImageTextModel
-from ..errors import Cancelled
 from ..published import PUBLISHED
-from .base import SaliencyBatch, SaliencyMethod, TextQuery
+from .base import SaliencyBatch, TextQuery, enlarge, stop_if
+from .patches import OfTokens
 
 _KEPT_PER_BLOCK = 16  # numbers per token and channel that a block keeps for its backward pass, with a margin
 _MOST_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
-class Bottleneck(SaliencyMethod):
+class Bottleneck(OfTokens):
     """Noise replaces the tokens X after a transformer block in part, T = a X + (1 - a) e with e ~ N(0, 1).
 
     The blocks before the bottleneck run once per image. Only the blocks after it run on noisy tokens, and nothing but
@@ -45,13 +46,10 @@ class Bottleneck(SaliencyMethod):
     seed: int = PUBLISHED.seed
     batch: int | None = None
 
-    localizer: ClassVar[str] = "kmeans"
-    absolute: ClassVar[bool] = False
-
     @property
-    def prepared_as(self) -> str:
-        """See `SaliencyMethod.prepared_as`."""
-        return f"block {self.layer}"
+    def after(self) -> int:
+        """See `OfTokens.after`."""
+        return self.layer
 
     @property
     def choices(self) -> dict[str, Any]:
@@ -67,15 +65,6 @@ class Bottleneck(SaliencyMethod):
         numbers = self.noise_samples * (1 + model.grid**2) * model.token_width * _KEPT_PER_BLOCK
         room = torch.cuda.mem_get_info(model.device)[0] // 2
         return max(1, min(_MOST_AT_ONCE, room // (4 * numbers * (model.block_count - self.layer))))
-
-    def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
-        """(N, 3, S, S) -> (N, T, W): the tokens that go into the bottleneck."""
-        return model.tokens_after(pixels, self.layer)
-
-    def image_features(self, model: ImageTextModel, prepared: Tensor) -> Tensor:
-        """(N, T, W) tokens -> (N, D): the blocks after the bottleneck, with nothing held back."""
-        with torch.no_grad():
-            return model.features_after(prepared, self.layer)
 
     @abstractmethod
     def patches(
@@ -101,20 +90,14 @@ class Bottleneck(SaliencyMethod):
         slices: Sequence[int] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> SaliencyBatch:
-        """(N, T, W) tokens -> maps of the patches, enlarged, and their sum; see `SaliencyMethod.explain`."""
-
-        def stop_if_cancelled() -> None:
-            if cancelled is not None and cancelled():
-                raise Cancelled("Saliency was cancelled.")
-
+        """(N, T, W) tokens -> maps of the patches, and their sum; see `SaliencyMethod.explain`."""
         numbers = range(len(prepared)) if slices is None else slices
         streams = [self.stream(number, prepared.device) for number in numbers]
         at_once = self.at_once(model)
         parts = [slice(first, first + at_once) for first in range(0, len(prepared), at_once)]
-        found = [self.patches(model, prepared[part], query, streams[part], stop_if_cancelled) for part in parts]
-        grid = torch.cat(found).unflatten(1, (model.grid, model.grid))
-        maps = F.interpolate(grid.unsqueeze(1), (model.image_size,) * 2, mode="bilinear").squeeze(1)
-        return SaliencyBatch(maps, grid.sum((1, 2)))
+        stop = partial(stop_if, cancelled)
+        found = [self.patches(model, prepared[part], query, streams[part], stop) for part in parts]
+        return enlarge(torch.cat(found), model)
 
     def agreement(
         self,

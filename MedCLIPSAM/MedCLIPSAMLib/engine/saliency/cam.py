@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
@@ -12,11 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..clip.base import ImageTextModel
-from ..errors import Cancelled
-from .base import Choices, SaliencyBatch, SaliencyMethod, TextQuery, chosen_layer
+from .base import Choices, SaliencyMethod, chosen_layer
+from .patches import Patchwise
 
 Part = Literal["norm1", "norm2", "output"]
-_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -62,21 +61,8 @@ def logits(model: ImageTextModel, images: Tensor, target: Tensor) -> Tensor:
         return model.logit_scale * F.normalize(images.float(), dim=1) @ target
 
 
-def enlarge(grid: Tensor, model: ImageTextModel) -> SaliencyBatch:
-    """(N, P) saliency of patches, row by row, as maps of the picture's size."""
-    side = model.grid
-    maps = F.interpolate(grid.view(-1, 1, side, side), (model.image_size,) * 2, mode="bilinear")[:, 0]
-    return SaliencyBatch(maps, grid.sum(1))
-
-
-def stop_if(cancelled: Callable[[], bool] | None) -> None:
-    """Raises Cancelled if somebody asked for it."""
-    if cancelled is not None and cancelled():
-        raise Cancelled("Saliency was cancelled.")
-
-
 @dataclass(frozen=True)
-class ByGradient(SaliencyMethod):
+class ByGradient(Patchwise):
     """sum over channels c of w_c A_c, what is negative left out: A at a layer, w from the logit's gradient G there.
 
     The logit is s cos(image, text). So MedCLIP-SAM (Koleilat et al., MICCAI 2024) and gScoreCAM (Chen et al., ACCV
@@ -88,8 +74,6 @@ class ByGradient(SaliencyMethod):
 
     layer: Layer
 
-    localizer: ClassVar[str] = "kmeans"
-    absolute: ClassVar[bool] = False
     options: ClassVar[tuple[str, ...]] = ("layer",)
 
     @classmethod
@@ -98,27 +82,14 @@ class ByGradient(SaliencyMethod):
         return cls(Layer.chosen(model, choices))
 
     @property
-    def prepared_as(self) -> str:
-        """See `SaliencyMethod.prepared_as`."""
-        return f"block {self.layer.block - 1}"
+    def after(self) -> int:
+        """See `OfTokens.after`."""
+        return self.layer.block - 1
 
     @property
     def choices(self) -> dict[str, Any]:
         """Where the map is taken."""
         return asdict(self.layer)
-
-    def at_once(self, model: ImageTextModel) -> int:
-        """A few, whose time a user does not notice."""
-        return _AT_ONCE
-
-    def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
-        """(N, 3, S, S) -> (N, T, W): what goes into the block of the layer."""
-        return self.layer.before(model, pixels)
-
-    def image_features(self, model: ImageTextModel, prepared: Tensor) -> Tensor:
-        """(N, T, W) -> (N, D)."""
-        with torch.no_grad():
-            return model.features_after(model.block(self.layer.block)(prepared), self.layer.block)
 
     @abstractmethod
     def weigh(self, seen: Tensor, gradient: Tensor) -> Tensor:
@@ -133,21 +104,12 @@ class ByGradient(SaliencyMethod):
             (gradient,) = torch.autograd.grad(logits(model, read_out(seen), target).sum(), seen)
         return seen.detach(), gradient
 
-    def explain(
-        self,
-        model: ImageTextModel,
-        prepared: Tensor,
-        query: TextQuery,
-        slices: Sequence[int] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> SaliencyBatch:
-        """(N, T, W) before the block -> maps; see `SaliencyMethod.explain`."""
-        stop_if(cancelled)
-        # Few blocks follow, and small differences of gradients count.
-        with torch.autocast(prepared.device.type, enabled=False):
-            seen, gradient = self.look(model, prepared.float(), query.target)
-            weights = self.weigh(seen, gradient)
-            return enlarge((weights * seen[:, 1:]).sum(-1).clamp(min=0), model)
+    def patches(
+        self, model: ImageTextModel, tokens: Tensor, target: Tensor, stop_if_cancelled: Callable[[], None]
+    ) -> Tensor:
+        """See `Patchwise.patches`."""
+        seen, gradient = self.look(model, tokens, target)
+        return (self.weigh(seen, gradient) * seen[:, 1:]).sum(-1).clamp(min=0)
 
 
 @dataclass(frozen=True)

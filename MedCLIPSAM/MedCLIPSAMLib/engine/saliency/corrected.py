@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,70 +13,46 @@ from torch.nn import functional as F
 
 from ..clip.attention import AttentionBlock
 from ..clip.base import ImageTextModel
-from .base import SaliencyBatch, SaliencyMethod, TextQuery
-from .cam import Layer, enlarge, stop_if
+from .base import Choices, SaliencyMethod
+from .patches import Patchwise
 
-_AT_ONCE = 8
 _NEAR = 5.0  # standard deviation in patches of the neighbourhood, as published
 
 
 @dataclass(frozen=True)
-class Corrected(SaliencyMethod):
-    """Cosine of each patch with the text, after a last block whose attention is another than the one it learnt."""
+class Corrected(Patchwise):
+    """Cosine of each patch with the text, after a last block whose attention is another than the one it learnt.
 
-    localizer: ClassVar[str] = "kmeans"
-    absolute: ClassVar[bool] = False
+    Attributes:
+        block: number (0-based) of the last block.
+    """
+
+    block: int
+
+    @classmethod
+    def chosen(cls, model: ImageTextModel, choices: Choices) -> SaliencyMethod:
+        """See `SaliencyMethod.chosen`."""
+        return cls(model.block_count - 1)
 
     @property
-    def prepared_as(self) -> str:
-        """See `SaliencyMethod.prepared_as`."""
-        return "last block"
-
-    @property
-    def choices(self) -> dict[str, Any]:
-        """None."""
-        return {}
-
-    def at_once(self, model: ImageTextModel) -> int:
-        """A few, whose time a user does not notice."""
-        return _AT_ONCE
-
-    def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
-        """(N, 3, S, S) -> (N, T, W): what goes into the last block."""
-        return Layer(model.block_count - 1).before(model, pixels)
-
-    def image_features(self, model: ImageTextModel, prepared: Tensor) -> Tensor:
-        """(N, T, W) -> (N, D)."""
-        last = model.block_count - 1
-        with torch.no_grad():
-            return model.features_after(model.block(last)(prepared), last)
+    def after(self) -> int:
+        """See `OfTokens.after`."""
+        return self.block - 1
 
     @abstractmethod
     def last(self, block: AttentionBlock, tokens: Tensor) -> Tensor:
         """(N, T, W) before the last block -> (N, T, W) after it."""
 
-    def explain(
-        self,
-        model: ImageTextModel,
-        prepared: Tensor,
-        query: TextQuery,
-        slices: Sequence[int] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> SaliencyBatch:
-        """(N, T, W) before the last block -> maps of cosines; see `SaliencyMethod.explain`."""
-        stop_if(cancelled)
-        last = model.block_count - 1
-        with torch.no_grad(), torch.autocast(prepared.device.type, enabled=False):
-            patches = self.last(model.block(last), prepared.float())[:, 1:]
+    def patches(
+        self, model: ImageTextModel, tokens: Tensor, target: Tensor, stop_if_cancelled: Callable[[], None]
+    ) -> Tensor:
+        """See `Patchwise.patches`."""
+        with torch.no_grad():
+            patches = self.last(model.block(self.block), tokens)[:, 1:]
             # Read out like the class token, or like the mean of the patches: whichever the tower does.
             each = patches.flatten(0, 1)[:, None].expand(-1, 2, -1)
-            features = F.normalize(model.features_after(each, last).float(), dim=1)
-            return enlarge((features @ query.target).unflatten(0, patches.shape[:2]), model)
-
-
-def _alike(side: Tensor) -> Tensor:
-    """(N, heads, T, d) queries or keys against themselves -> (N, heads, T, T) logits, in the scale of attention."""
-    return side @ side.mT * side.shape[-1] ** -0.5
+            features = F.normalize(model.features_after(each, self.block), dim=1)
+            return (features @ target).unflatten(0, patches.shape[:2])
 
 
 @dataclass(frozen=True)
@@ -89,8 +65,7 @@ class SCLIP(Corrected):
     def last(self, block: AttentionBlock, tokens: Tensor) -> Tensor:
         """See `Corrected.last`."""
         query, key, value = block.split(block.norm1(tokens))
-        query = query * query.shape[-1] ** 0.5
-        shares = _alike(query).softmax(-1) + _alike(key).softmax(-1)
+        shares = block.scores(query, query).softmax(-1) + block.scores(key, key).softmax(-1)
         return block.from_attended(tokens + block.read(shares, value))
 
 
@@ -107,7 +82,7 @@ class ClearCLIP(Corrected):
     def last(self, block: AttentionBlock, tokens: Tensor) -> Tensor:
         """See `Corrected.last`."""
         query, _, value = block.split(block.norm1(tokens))
-        return block.read(_alike(query * query.shape[-1] ** 0.5).softmax(-1), value)
+        return block.read(block.scores(query, query).softmax(-1), value)
 
 
 @dataclass(frozen=True)
@@ -123,7 +98,7 @@ class NACLIP(Corrected):
     def last(self, block: AttentionBlock, tokens: Tensor) -> Tensor:
         """See `Corrected.last`."""
         _, key, value = block.split(block.norm1(tokens))
-        return block.read((_alike(key) + _neighbourhood(tokens)).softmax(-1), value)
+        return block.read((block.scores(key, key) + _neighbourhood(tokens)).softmax(-1), value)
 
 
 def _neighbourhood(tokens: Tensor) -> Tensor:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..clip.base import DenseImageTextModel, ImageTextModel
-from ..errors import Cancelled, InputError
-from .base import Choices, SaliencyBatch, SaliencyMethod, TextQuery
+from ..errors import InputError
+from .base import Choices, SaliencyBatch, SaliencyMethod, TextQuery, enlarge, stop_if
 
 _SHARPNESS = 15.0  # the factor of cosines in the softmax that the model was trained with
 _NOTHING = 3.0  # the logit of "none of these texts" in that softmax
@@ -85,16 +83,12 @@ class Dense(SaliencyMethod):
         rivals = torch.cat([query.contrast, model.vocabulary.rivals(query.target)])
         maps, presence = [], []
         for features in prepared:  # one at a time: half precision is kept, float32 is computed
-            if cancelled is not None and cancelled():
-                raise Cancelled("Saliency was cancelled.")
+            stop_if(cancelled)
             seen = features.float()
             cells, there = weigh(model, seen[0], seen[1:], query.target, rivals, _PEAK_CELLS)
             maps.append(cells)
             presence.append(there)
-        cells = torch.stack(maps)
-        side = math.isqrt(cells.shape[1])
-        enlarged = F.interpolate(cells.view(-1, 1, side, side), (model.image_size,) * 2, mode="bilinear")
-        return SaliencyBatch(enlarged[:, 0], cells.sum(1), torch.stack(presence))
+        return enlarge(torch.stack(maps), model, torch.stack(presence))
 
 
 class Aligned(Protocol):

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ..clip.base import ImageTextModel
-from .base import SaliencyBatch, SaliencyMethod, TextQuery
-from .cam import enlarge, logits, stop_if
-
-_AT_ONCE = 4
+from .cam import logits
+from .patches import Patchwise
 
 
 @dataclass(frozen=True)
-class HilaCAM(SaliencyMethod):
+class HilaCAM(Patchwise):
     """R = I; for each block from the first R = R + mean over heads of max(P dP, 0) times R; the class token's row.
 
     P are the attention probabilities of a block and dP the gradient of s cos(image, text) there (Chefer, Gur, Wolf,
@@ -25,57 +23,22 @@ class HilaCAM(SaliencyMethod):
     """
 
     name: ClassVar[str] = "hilacam"
-    localizer: ClassVar[str] = "kmeans"
-    absolute: ClassVar[bool] = False
     preview: ClassVar[str] = name
+    after: ClassVar[int] = -1
+    _most: ClassVar[int] = 4  # every block keeps its attention
 
-    @property
-    def prepared_as(self) -> str:
-        """See `SaliencyMethod.prepared_as`."""
-        return "block -1"
-
-    @property
-    def choices(self) -> dict[str, Any]:
-        """None."""
-        return {}
-
-    def at_once(self, model: ImageTextModel) -> int:
-        """Few: every block keeps its attention."""
-        return _AT_ONCE
-
-    def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
-        """(N, 3, S, S) -> (N, T, W): what goes into the first block."""
-        return model.tokens_before(pixels)
-
-    def image_features(self, model: ImageTextModel, prepared: Tensor) -> Tensor:
-        """(N, T, W) -> (N, D)."""
-        with torch.no_grad():
-            return model.features_after(model.block(0)(prepared), 0)
-
-    def explain(
-        self,
-        model: ImageTextModel,
-        prepared: Tensor,
-        query: TextQuery,
-        slices: Sequence[int] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> SaliencyBatch:
-        """(N, T, W) -> maps; see `SaliencyMethod.explain`."""
-        with torch.autocast(prepared.device.type, enabled=False):
-            return enlarge(self.relevance(model, prepared.float(), query.target, cancelled), model)
-
-    def relevance(
-        self, model: ImageTextModel, tokens: Tensor, target: Tensor, cancelled: Callable[[], bool] | None = None
+    def patches(
+        self, model: ImageTextModel, tokens: Tensor, target: Tensor, stop_if_cancelled: Callable[[], None]
     ) -> Tensor:
-        """(N, T, W) before the first block -> (N, T - 1), the row of the class token in R without its first entry."""
+        """The row of the class token in R without its first entry; see `Patchwise.patches`."""
         read = []
         with torch.enable_grad():
             tokens = tokens.detach().requires_grad_()
             for number in range(model.block_count):
-                stop_if(cancelled)
+                stop_if_cancelled()
                 block = model.block(number)
                 question, key, value = block.split(block.norm1(tokens))
-                read.append((question @ key.mT).softmax(-1))
+                read.append(block.scores(question, key).softmax(-1))
                 tokens = block.from_attended(tokens + block.read(read[-1], value))
             agreement = logits(model, model.features_after(tokens, model.block_count - 1), target)
             gradients = torch.autograd.grad(agreement.sum(), read)

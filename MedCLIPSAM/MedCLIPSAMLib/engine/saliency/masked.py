@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
+from itertools import islice
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,9 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..clip.base import ImageTextModel
+from ..machine.arrays import to_tensor
 from ..published import PUBLISHED
-from .base import Choices, SaliencyBatch, SaliencyMethod, TextQuery
-from .cam import GradCAM, Layer, enlarge, logits, stop_if
+from .base import Choices, SaliencyBatch, SaliencyMethod, TextQuery, enlarge, stop_if
+from .cam import GradCAM, Layer, logits
 
 _MASKS_AT_ONCE = 32  # on a CPU, where more are no quicker
 _KEPT_PER_BLOCK = 16  # numbers per token and channel that a block needs for a moment, with a margin
@@ -79,18 +81,11 @@ class Masked(SaliencyMethod):
 
 
 def _scores(
-    model: ImageTextModel,
-    picture: Tensor,
-    target: Tensor,
-    masks: Iterator[Tensor],
-    cancelled: Callable[[], bool] | None,
+    model: ImageTextModel, picture: Tensor, target: Tensor, masks: Tensor, cancelled: Callable[[], bool] | None
 ) -> Tensor:
-    """(M,) logits of (1, 3, S, S) times each of M masks, which come as (m, S, S)."""
-    found = []
-    for some in masks:
-        stop_if(cancelled)
-        found.append(logits(model, model.encode_image(picture * some[:, None]), target))
-    return torch.cat(found)
+    """(M,) logits of (1, 3, S, S) times each of (M, S, S)."""
+    stop_if(cancelled)
+    return logits(model, model.encode_image(picture * masks[:, None]), target)
 
 
 def _masks_at_once(model: ImageTextModel) -> int:
@@ -146,17 +141,13 @@ class ScoreCAM(Masked):
         tokens = self.layer.before(model, picture)
         with torch.no_grad():
             seen = self.layer.activations(model, tokens)[0][0, 1:]
-        channels, at_once = self.tried(model, tokens, target), _masks_at_once(model)
-
-        def masks() -> Iterator[Tensor]:
-            for some in channels.split(at_once):
-                grid = seen[:, some].T.unflatten(1, (1, model.grid, model.grid))
-                large = F.interpolate(grid, picture.shape[2:], mode="bilinear", align_corners=True)[:, 0]
-                low, high = large.amin((1, 2), keepdim=True), large.amax((1, 2), keepdim=True)
-                yield (large - low) / (high - low + self._epsilon).clamp_min(1e-30)
-
         scores = torch.zeros(seen.shape[1], device=seen.device)
-        scores[channels] = _scores(model, picture, target, masks(), cancelled)
+        for some in self.tried(model, tokens, target).split(_masks_at_once(model)):
+            grid = seen[:, some].T.unflatten(1, (1, model.grid, model.grid))
+            large = F.interpolate(grid, picture.shape[2:], mode="bilinear", align_corners=True)[:, 0]
+            low, high = large.amin((1, 2), keepdim=True), large.amax((1, 2), keepdim=True)
+            masks = (large - low) / (high - low + self._epsilon).clamp_min(1e-30)
+            scores[some] = _scores(model, picture, target, masks, cancelled)
         return seen, scores.softmax(0)
 
     def map(
@@ -243,7 +234,7 @@ class Rise(Masked):
         for grid in grids:
             row, column = stream.randint(0, cell), stream.randint(0, cell)
             large = resize(grid, ((self.cells + 1) * cell,) * 2, order=1, mode="reflect", anti_aliasing=False)
-            yield torch.from_numpy(large[row : row + size, column : column + size].astype(np.float32))
+            yield to_tensor(large[row : row + size, column : column + size].astype(np.float32))
 
     def map(
         self,
@@ -255,11 +246,9 @@ class Rise(Masked):
     ) -> SaliencyBatch:
         """See `Masked.map`."""
         total = torch.zeros(picture.shape[2:], device=picture.device)
-        at_once = _masks_at_once(model)
-        drawn = self.draw(picture.shape[2], number)
-        for _ in range(0, self.masks, at_once):
-            some = torch.stack([mask for _, mask in zip(range(at_once), drawn, strict=False)]).to(picture.device)
-            scores = _scores(model, picture, target, iter([some]), cancelled)
-            total += torch.einsum("m,mhw->hw", scores, some)
+        at_once, drawn = _masks_at_once(model), self.draw(picture.shape[2], number)
+        while some := list(islice(drawn, at_once)):
+            masks = torch.stack(some).to(picture.device)
+            total += torch.einsum("m,mhw->hw", _scores(model, picture, target, masks, cancelled), masks)
         total /= self.masks * self.keep
         return SaliencyBatch(total[None], total.sum()[None])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,16 +11,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..clip.base import ImageTextModel
-from .base import Choices, SaliencyBatch, SaliencyMethod, TextQuery, chosen_layer
-from .cam import enlarge, stop_if
+from .base import Choices, SaliencyMethod, chosen_layer
+from .patches import Patchwise
 
 _PUBLISHED_BLOCKS = 9  # of 12, before the bottleneck
 _PASSES = 10
-_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
-class NIB(SaliencyMethod):
+class NIB(Patchwise):
     """The bottleneck lets a share l of the tokens X pass, which narrows from 1 to 0; no noise, nothing is learnt.
 
     The saliency of a patch is the sum over channels of X times the mean of d cos(image(l X), text) / d(l X) over
@@ -35,10 +34,9 @@ class NIB(SaliencyMethod):
     passes: int = _PASSES
 
     name: ClassVar[str] = "nib"
-    localizer: ClassVar[str] = "kmeans"
-    absolute: ClassVar[bool] = False
     preview: ClassVar[str] = name
     options: ClassVar[tuple[str, ...]] = ("layer",)
+    _most: ClassVar[int] = 4  # all passes of an image are made together
 
     @classmethod
     def chosen(cls, model: ImageTextModel, choices: Choices) -> SaliencyMethod:
@@ -47,47 +45,26 @@ class NIB(SaliencyMethod):
         return cls(chosen_layer(model, choices, published))
 
     @property
-    def prepared_as(self) -> str:
-        """See `SaliencyMethod.prepared_as`."""
-        return f"block {self.layer}"
+    def after(self) -> int:
+        """See `OfTokens.after`."""
+        return self.layer
 
     @property
     def choices(self) -> dict[str, Any]:
         """Where the bottleneck is, and how often it is passed."""
         return {"layer": self.layer, "passes": self.passes}
 
-    def at_once(self, model: ImageTextModel) -> int:
-        """Few: all passes of an image are made together."""
-        return _AT_ONCE
-
-    def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
-        """(N, 3, S, S) -> (N, T, W): the tokens that go into the bottleneck."""
-        return model.tokens_after(pixels, self.layer)
-
-    def image_features(self, model: ImageTextModel, prepared: Tensor) -> Tensor:
-        """(N, T, W) -> (N, D)."""
-        with torch.no_grad():
-            return model.features_after(prepared, self.layer)
-
-    def explain(
-        self,
-        model: ImageTextModel,
-        prepared: Tensor,
-        query: TextQuery,
-        slices: Sequence[int] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> SaliencyBatch:
-        """(N, T, W) tokens -> maps; see `SaliencyMethod.explain`."""
-        shares = torch.arange(1, self.passes + 1, device=prepared.device) / self.passes
-        grids = []
-        # What a patch gains is a difference of large numbers, which half precision loses.
-        with torch.autocast(prepared.device.type, enabled=False):
-            for tokens in prepared.float():
-                stop_if(cancelled)
-                with torch.enable_grad():
-                    passed = (shares[:, None, None] * tokens).requires_grad_()
-                    images = model.features_after(passed, self.layer)
-                    agreement = F.cosine_similarity(images, query.target, dim=-1, eps=1e-6)
-                    (gain,) = torch.autograd.grad(agreement.sum(), passed)
-                grids.append((tokens * gain.mean(0)).sum(-1)[1:])
-            return enlarge(torch.stack(grids), model)
+    def patches(
+        self, model: ImageTextModel, tokens: Tensor, target: Tensor, stop_if_cancelled: Callable[[], None]
+    ) -> Tensor:
+        """See `Patchwise.patches`."""
+        shares = torch.arange(1, self.passes + 1, device=tokens.device) / self.passes
+        found = []
+        for image in tokens:
+            stop_if_cancelled()
+            with torch.enable_grad():
+                passed = (shares[:, None, None] * image).requires_grad_()
+                agreement = F.cosine_similarity(model.features_after(passed, self.layer), target, dim=-1, eps=1e-6)
+                (gain,) = torch.autograd.grad(agreement.sum(), passed)
+            found.append((image * gain.mean(0)).sum(-1)[1:])
+        return torch.stack(found)

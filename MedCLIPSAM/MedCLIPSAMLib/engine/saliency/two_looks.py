@@ -15,4 +15,3 @@ class TwoLooks(Dense):
 
     name: ClassVar[str] = "two-looks"
     preview: ClassVar[str] = name
-    looks_again: ClassVar[bool] = True

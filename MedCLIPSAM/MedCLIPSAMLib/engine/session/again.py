@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..clip.base import ImageTextModel, TwiceLooking
 from ..clip.quickstart.second_look import SecondLook
-from ..errors import Cancelled, InputError
+from ..errors import InputError
 from ..machine.arrays import to_array
 from ..machine.cache import TensorCache, Tensors
 from ..machine.device import Placed
@@ -20,6 +20,7 @@ from ..machine.precision import NumberFormat
 from ..presence import UNDOUBTED
 from ..prompt.prompt import Prompt
 from ..saliency import TextQuery
+from ..saliency.base import stop_if
 from ..saliency.dense import weigh
 from ..sam.base import PromptableSegmenter
 from .evidence import heat_map
@@ -130,8 +131,7 @@ class SecondLooker:
             rivals = torch.cat([query.contrast, second.vocabulary.rivals(query.target)])
             made = []
             for kept in self._kept([indices[position] for position in missing]):
-                if cancelled is not None and cancelled():
-                    raise Cancelled("Saliency was cancelled.")
+                stop_if(cancelled)
                 picture, cells = second.features(kept)
                 probability, presence = weigh(second, picture, cells, query.target, rivals, _SMALLEST)
                 made.append({"map": probability.unflatten(0, (second.dense_grid, -1)).half(), "presence": presence})
@@ -158,13 +158,12 @@ class SecondLooker:
 
     def _query(self, prompt: Prompt) -> TextQuery:
         """The prompt's texts in the space of this look."""
-        texts = (prompt.wordings, prompt.contrast)
-        if texts not in self._queries:
-            self._queries[texts] = TextQuery.encode(self._placed.model, *texts)
-        return self._queries[texts]
+        if prompt.texts not in self._queries:
+            self._queries[prompt.texts] = TextQuery.encode(self._placed.model, *prompt.texts)
+        return self._queries[prompt.texts]
 
     def _key(self, prompt: Prompt, index: int) -> str:
-        return f"second look {prompt.wordings} {prompt.contrast} {index}"
+        return f"second look {prompt.texts} {index}"
 
     def _kept(self, indices: Sequence[int]) -> list[Tensors]:
         """What the head makes of each slice, whatever the text."""

@@ -91,10 +91,9 @@ class Looker:
 
     def query(self, prompt: Prompt) -> TextQuery:
         """The prompt's texts in the model's joint space."""
-        texts = (prompt.wordings, prompt.contrast)
-        if texts not in self._queries:
-            self._queries[texts] = self._placed.run(lambda: TextQuery.encode(self.model, *texts))
-        return self._queries[texts]
+        if prompt.texts not in self._queries:
+            self._queries[prompt.texts] = self._placed.run(lambda: TextQuery.encode(self.model, *prompt.texts))
+        return self._queries[prompt.texts]
 
     def at_once(self) -> int:
         """How many slices are best looked at together."""
@@ -111,8 +110,7 @@ class Looker:
 
     def seen(self, prompt: Prompt, index: int) -> np.ndarray | None:
         """As `heat_map`, of a slice that `method` has looked at; None if it has not, or no longer keeps what it saw."""
-        encoded = (prompt.wordings, prompt.contrast) in self._queries
-        kept = self._cache.get(self._key(self.method, prompt, index)) if encoded else None
+        kept = self._cache.get(self._key(self.method, prompt, index)) if prompt.texts in self._queries else None
         if kept is None:
             return None
         saliency, shape = to_array(kept["map"]).astype(np.float32), self.viewer.stack.array.shape[1:]
@@ -182,7 +180,7 @@ class Looker:
 
     def _key(self, way: SaliencyMethod, prompt: Prompt, index: int) -> str:
         """Where the saliency of a prompt that was encoded is kept."""
-        return f"{way.name} {list(self._queries).index((prompt.wordings, prompt.contrast))} {index}"
+        return f"{way.name} {list(self._queries).index(prompt.texts)} {index}"
 
     def _seen(self, method: SaliencyMethod, indices: Sequence[int]) -> list[Tensors]:
         """What a method keeps of each slice ("prepared"), and the features of the image, if it needs them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -144,8 +144,8 @@ class Session:
             method = self._looker.quick if quick else self._looker.method
             asked = self._stages.knowing(prompt)
             (saliency,), clues = asked.look(prompt, [index], cancelled, quick=quick)
-            if asked is self._looker and method.absolute and self._stages.hands_over(prompt, [index], clues):
-                asked = cast(SecondLooker, self._again)
+            if better := self._stages.better(asked, prompt, [index], clues):
+                asked = better
                 (saliency,), clues = asked.look(prompt, [index], cancelled)
         saliency = saliency.astype(np.float32)
         positive, negative = self._points(prompt)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 import numpy as np
 from scipy import ndimage
@@ -48,20 +47,27 @@ class Stages:
 
     def asked(self, prompt: Prompt) -> Looker | SecondLooker:
         """Which of the looks has answered a prompt in the last run."""
-        return self.chosen.get((prompt.wordings, prompt.contrast)) or self.knowing(prompt)
+        return self.chosen.get(prompt.texts) or self.knowing(prompt)
 
-    def hands_over(self, prompt: Prompt, indices: Sequence[int], clues: Sequence[Mapping[str, float]]) -> bool:
-        """Whether the second look answers instead of the first one, which has seen slices with these clues.
+    def better(
+        self,
+        asked: Looker | SecondLooker,
+        prompt: Prompt,
+        indices: Sequence[int],
+        clues: Sequence[Mapping[str, float]],
+    ) -> SecondLooker | None:
+        """The second look, if it is to answer instead of the one that was ``asked`` and that has these clues of slices.
 
         So it is where the second does better with such a prompt, the first is not sure on any slice, and the second
         sees anything at all on a few of them.
         """
-        if self.again is None or not self.judges or not self.again.does_better(prompt):
-            return False  # nor with a method that makes no maps that could be compared: then there is no second look
+        again = self.again
+        if again is None or asked is again or not self.judges or not again.does_better(prompt):
+            return None
         if max(score(clue) for clue in clues) >= SURE:
-            return False
+            return None
         few = np.unique(np.linspace(0, len(indices) - 1, _SPREAD).round().astype(int))
-        return self.again.presence(prompt, [indices[row] for row in few.tolist()]) >= UNDOUBTED
+        return again if again.presence(prompt, [indices[row] for row in few.tolist()]) >= UNDOUBTED else None
 
     def look(self, run: Run) -> tuple[np.ndarray, list[dict[str, float]], np.ndarray]:
         """Saliency of all slices, (N, S, S), their clues, and (N,) bool where the structure is held to be.
@@ -81,10 +87,10 @@ class Stages:
             rows = np.flatnonzero(found).tolist()
         asked = self.knowing(run.prompt)
         self._look(run, asked, rows, maps, clues)
-        if asked is looker and self.hands_over(run.prompt, run.indices, clues):
-            asked = cast(SecondLooker, self.again)
+        if better := self.better(asked, run.prompt, run.indices, clues):
+            asked = better
             self._look(run, asked, rows, maps, clues)
-        self.chosen[run.prompt.wordings, run.prompt.contrast] = asked
+        self.chosen[run.prompt.texts] = asked
         if self.judges and told_by_maps:
             found = self._presence(run, clues)
             if found.any() and asked is looker:
