@@ -130,7 +130,7 @@ class TestModels:
     def test_folder_without_model(self, refused, real_models, tmp_path, verb, options):
         (tmp_path / "empty").mkdir()
         said = refused(verb, "VOLUME", *options, "--clip", "OUT/empty", through=real_models)
-        assert "holds no CLIP" in said
+        assert "holds no image-text model" in said
 
     def test_unknown_device(self, refused, real_models, verb, options):
         said = refused(verb, "VOLUME", *options, "--device", "abacus", through=real_models)

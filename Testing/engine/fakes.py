@@ -38,7 +38,7 @@ class GreyClip:
     dense_grid = 96
     grid = 4
     mean = std = (0.5, 0.5, 0.5)
-    logit_scale = 1.0
+    logit_scale = 100.0
     block_count = 1
     token_width = 3
     recommended = Recommendation("dense", 0, 0.1)

@@ -1,6 +1,6 @@
 """Holds the engine against outputs of published code: python Testing/reference/check.py FOLDER
 
-FOLDER, or its folder `cam`, has one or more kinds of cases, whatever weights they were made with:
+FOLDER has one or more kinds of cases, or folders by their names, whatever weights they were made with:
 
 - m2ib.json and m2ib.npz, beside a BiomedCLIP in one of its layouts. The JSON lists `case`, `image`, `layer`,
   `beta`, `seed`, `ensemble`, `noise_samples`, and where not as published `steps` and `lr`; the arrays are
@@ -10,6 +10,7 @@ FOLDER, or its folder `cam`, has one or more kinds of cases, whatever weights th
   `boxes_xyxy`; the arrays are `{i}_saliency_u8`, `{i}_image_u8` and the coarse masks
   `{i}_{km|th|crf}_top{num_contours}`.
 - cam.json and cam.npz, beside the CLIPs `biomedclip` and `openai_clip`: class activation maps, see `cams`.
+- gloria, medclip, medklip or kad, .json and .npz, beside their checkpoints: models with attention, see `attentive`.
 
 Prints the largest differences of each case, a line each. Exit status 0: all cases were run and agree; 1: a
 case differs or could not be run (dense CRF without pydensecrf2; see --without-crf); 2: FOLDER has no cases
@@ -42,6 +43,7 @@ from MedCLIPSAMLib.engine.localize import binarizer, bounding_boxes, keep_larges
 from MedCLIPSAMLib.engine.published import PUBLISHED
 from MedCLIPSAMLib.engine.saliency import TextQuery, normalise
 from MedCLIPSAMLib.engine.saliency.m2ib import M2IB
+from Testing.reference.attentive import ATTENTIVE
 from Testing.reference.cams import check_cams
 from Testing.reference.findings import Finding, Measure, difference, share
 
@@ -119,6 +121,9 @@ def _read(path: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text("utf-8"))
 
 
+_NAMED = {"cam.json": check_cams} | ATTENTIVE
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Prints every finding; returns the exit status."""
     parser = argparse.ArgumentParser(description="Compares the engine with outputs of the published MedCLIP-SAMv2.")
@@ -135,7 +140,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if not findings:
         print(
-            f"'{options.folder}' has none of m2ib.json, localize.json, cam.json: name such a folder.", file=sys.stderr
+            f"'{options.folder}' has none of m2ib.json, localize.json, {', '.join(_NAMED)}: name such a folder.",
+            file=sys.stderr,
         )
         return 2
     failed = sum(not finding.passed for finding in findings)
@@ -149,9 +155,10 @@ def _cases(folder: Path, without_crf: bool) -> Iterator[Finding]:
         yield from check_m2ib(folder)
     if (folder / "localize.json").is_file():
         yield from check_localisation(folder, without_crf)
-    for cams in (folder, folder / "cam"):
-        if (cams / "cam.json").is_file():
-            yield from check_cams(cams)
+    for file, check in _NAMED.items():
+        for place in (folder, folder / file.removesuffix(".json")):
+            if (place / file).is_file():
+                yield from check(place)
 
 
 if __name__ == "__main__":

@@ -118,7 +118,10 @@ def train(
     examples: Annotated[Path, typer.Option(help="Examples of Debian's invesalius-examples.")] = EXAMPLES,
     steps: Annotated[int, typer.Option(help="Length of the training.")] = 8000,
     batch_size: Annotated[int, typer.Option(help="Slices per process and step.")] = 16,
-    rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1.2e-3,
+    rates: Annotated[tuple[float, float], typer.Option(help="Peak learning rates: of matrices, of all else.")] = (
+        0.02,
+        0.006,
+    ),
     seed: int = 0,
     initial: Annotated[Path | None, typer.Option(help="Folder of a model whose image tower goes on.")] = None,
 ) -> None:
@@ -142,7 +145,7 @@ def train(
     def of_step(step: int) -> dict[str, torch.Tensor]:
         return losses(net, slices(step / steps), texts.draw(UNSEEN_PER_STEP), groups, decisive)
 
-    schedule = Schedule(steps, rate, warm_up=100, decay=0.05, averaging=0.997, parts=LOSS_WEIGHTS)
+    schedule = Schedule(steps, rates, warm_up=100, decay=0.01, averaging=0.997, parts=LOSS_WEIGHTS)
 
     def start(first: int) -> None:
         torch.manual_seed(processes * (seed + first) + rank)

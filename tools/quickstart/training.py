@@ -15,21 +15,24 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from .matrices import MatrixOptimiser
+
 log = logging.getLogger("quickstart")
 _TOLD, _KEPT = 50, 200  # steps between two lines of the log, and between two files to go on from
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Of ``steps``, with the peak learning ``rate`` after ``warm_up`` steps.
+    """Of ``steps``, with the peak learning ``rates`` after ``warm_up`` steps.
 
     Attributes:
-        decay: of weights that are matrices; averaging: decay of the averaged weights.
+        rates: of matrices and of all else, and the decay of matrices; see `MatrixOptimiser`.
+        averaging: decay of the averaged weights.
         parts: weight of each loss by its name.
     """
 
     steps: int
-    rate: float
+    rates: tuple[float, float]
     warm_up: int
     decay: float
     averaging: float
@@ -65,14 +68,7 @@ def run(
     learnt = [p for p in net.parameters() if p.requires_grad]
     log.info("%.2f M parameters learn", sum(p.numel() for p in learnt) / 1e6)
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(schedule.averaging))
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": [p for p in learnt if p.dim() > 1], "weight_decay": schedule.decay},
-            {"params": [p for p in learnt if p.dim() <= 1], "weight_decay": 0.0},
-        ],
-        lr=schedule.rate,
-        betas=(0.9, 0.98),
-    )
+    optimiser = MatrixOptimiser(net, schedule.rates, schedule.decay)
     parts = {"net": net, "average": average, "optimiser": optimiser}
     kept, first = out / "resume.pt", 1
     if kept.exists():
@@ -84,14 +80,12 @@ def run(
     sums: dict[str, float] = {}
     for step in range(first, schedule.steps + 1):
         falling = 0.49 * (1 + math.cos(math.pi * step / schedule.steps)) + 0.02
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate * min(1, step / schedule.warm_up) * falling
         found = losses(step)
-        optimiser.zero_grad()
+        net.zero_grad()
         torch.stack([schedule.parts[name] * loss for name, loss in found.items()]).sum().backward()
         _share_gradients(net, processes)
         clip_grad_norm_(learnt, 1.0)
-        optimiser.step()
+        optimiser.step(min(1, step / schedule.warm_up) * falling)
         average.update_parameters(net)
         for name, loss in found.items():
             sums[name] = sums.get(name, 0.0) + loss.item()

@@ -326,7 +326,7 @@ def test_open_clip_by_name_uses_weights_of_this_computer_or_none(tmp_path: Path,
         "hf-hub:someone/small-vit": "There is no CLIP named",
         str(tmp_path / "nowhere"): "There is no CLIP named",
         str(cached): "is a file: give the folder",
-        str(tmp_path): "holds no CLIP",
+        str(tmp_path): "holds no image-text model",
     }.items():
         with pytest.raises(ModelError, match=words):
             load_clip(name, "cpu")

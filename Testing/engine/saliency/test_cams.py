@@ -26,7 +26,7 @@ from Testing import samples
 
 from ..fakes import GreySegmenter
 
-NEW = [name for name in SALIENCY if name not in ("m2ib", "gradient", "dense", "two-looks")]
+NEW = [name for name in SALIENCY if name not in ("m2ib", "gradient", "dense", "two-looks", "attention")]
 
 
 def chosen(name: str, model: Any, **choices: Any) -> Any:

@@ -41,7 +41,7 @@ def test_a_large_organ_is_present_although_its_map_is_not_concentrated():
     disc[50:137, 50:137] = 1  # 15 % of the picture, and nothing else
     target, neutral = torch.eye(2)
     batch = SaliencyBatch(disc[None], torch.ones(1))
-    (clues,) = image_clues(target[None], TextQuery(target, target[:0].reshape(0, 2)), neutral[None])
+    (clues,) = image_clues(target[None], TextQuery(target, target[:0].reshape(0, 2)), neutral[None], 100.0)
     assert map_clues(batch)[0]["concentration"] < 0.2
     assert present(np.array([score(clues)]), 5.0).tolist() == [True]
 
@@ -57,7 +57,7 @@ def test_clues_of_a_model_without_its_own_answer():
     even, peaked = torch.ones(8, 8), torch.zeros(8, 8)
     peaked[2, 2] = 1
     batch = SaliencyBatch(torch.stack([peaked, even, even]), torch.ones(3))
-    judged = image_clues(images, TextQuery(target, other[None]), neutral[None])
+    judged = image_clues(images, TextQuery(target, other[None]), neutral[None], 100.0)
     assert [round(clue["contrast"], 3) for clue in judged] == [1.0, 0.0, 0.5]
     clues = map_clues(batch)
     assert [round(clue["concentration"], 3) for clue in clues] == [1.0, 0.0, 0.0]

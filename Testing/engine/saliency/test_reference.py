@@ -154,7 +154,7 @@ def test_without_pydensecrf_the_check_does_not_claim_success(monkeypatch, capsys
 
 def test_a_folder_without_cases_is_refused(tmp_path, capsys) -> None:
     assert main([str(tmp_path)]) == 2
-    assert "none of m2ib.json, localize.json, cam.json" in capsys.readouterr().err
+    assert "none of m2ib.json, localize.json, cam.json, gloria.json" in capsys.readouterr().err
 
 
 def test_cases_without_their_model_are_refused(cases, capsys) -> None:

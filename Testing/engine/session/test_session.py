@@ -231,7 +231,7 @@ def test_unknown_choices_are_refused(scene, monkeypatch):
     with pytest.raises(InputError, match="saliency"):
         session(scene[0], saliency="guess")
     monkeypatch.delattr(GreyClip, "look")
-    with pytest.raises(InputError, match="has no dense features: choose the saliency method 'm2ib'"):
+    with pytest.raises(InputError, match="dense does not go with the model grey; choose of m2ib"):
         session(scene[0], saliency="dense")
 
 

@@ -33,9 +33,9 @@ from .bank import Bank, features_file
 
 log = logging.getLogger("quickstart")
 _SIDE = 128  # cells of the map
-_CELLS = 640  # of a slice, anywhere; and as many again where there is something with a name
+_CELLS = 400  # of a slice, anywhere; and as many again where there is something with a name
 _UNSEEN = 12  # texts of nothing, at each step
-_DROPPED = 0.1  # of the channels of features
+_DROPPED = 0.05  # of the channels of features
 _NAMELESS = torch.tensor([LABEL_INDEX[name] for name in ("other", "air", "fat", "soft", "bone", "gas")])
 _OF_TEXTS = ("embed", "vocabulary", "text_width", "text_blocks", "context")
 _WEIGHTS = {"cross_entropy": 1.0, "dice": 1.0, "softmax": 0.3, "presence": 0.5}
@@ -140,7 +140,7 @@ def train(
     out: Path,
     steps: int = 6000,
     batch: int = 12,
-    rate: float = 1.5e-3,
+    rates: tuple[float, float] = (0.02, 0.006),
     seed: int = 0,
 ) -> None:
     """Trains for ``steps`` of ``batch`` slices a process, and writes the averaged weights."""
@@ -159,7 +159,7 @@ def train(
         torch.manual_seed((seed * steps + step) * processes + rank)
         return lessons.losses(net, np.random.default_rng((seed, step, rank)))
 
-    schedule = Schedule(steps, rate, warm_up=150, decay=0.03, averaging=0.998, parts=_WEIGHTS)
+    schedule = Schedule(steps, rates, warm_up=100, decay=0.01, averaging=0.998, parts=_WEIGHTS)
     run(net, out, schedule, lambda first: None, losses, lambda averaged: save(averaged, out))
 
 

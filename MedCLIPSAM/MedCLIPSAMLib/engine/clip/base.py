@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ class ImageTextModel(Protocol):
     Shapes: N images of S = `image_size` pixels a side, `grid` x `grid` patches, tokens of `token_width` W
     with the class token first, joint width D. Weights are frozen; `features_after` lets gradients pass to its
     input.
+
+    A model of another kind, see `AttentiveModel`, raises ModelError where it is asked for blocks or tokens.
 
     Attributes:
         name: what was loaded, for people.
@@ -106,6 +108,37 @@ class TwiceLooking(Protocol):
 
         Raises:
             ModelError: it is missing or damaged.
+        """
+        ...
+
+
+class AttentiveModel(ImageTextModel, Protocol):
+    """A model that is not looked into block by block, `block_count` is 0, but whose texts attend to regions of images.
+
+    Attributes:
+        answers: it tells itself whether what it is asked for is there; others are judged by their features.
+    """
+
+    answers: ClassVar[bool]
+
+    def regions(self, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, 1 + R, D): the image as a whole, then its regions, row by row of a square."""
+        ...
+
+    def ask(self, wordings: Sequence[str], contrast: Sequence[str]) -> tuple[Tensor, ...]:
+        """What `attend` needs of the texts of one prompt beside their features."""
+        ...
+
+    def attend(self, regions: Tensor, target: Tensor, asked: tuple[Tensor, ...]) -> tuple[Tensor, Tensor | None]:
+        """Where a text is.
+
+        Args:
+            regions: (N, 1 + R, D) as of `regions`, float32.
+            target: (D,) features of the text, of length 1.
+            asked: as of `ask`.
+
+        Returns:
+            (N, R) saliency of regions, and (N,) probability that it is there, if the model `answers`.
         """
         ...
 

@@ -1,17 +1,20 @@
-"""BERT as the text tower of BiomedCLIP, and its tokenizer read from the model's own folder."""
+"""BERT as the text tower of image-text models, and its tokenizer read from the model's own folder."""
 
 from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tokenizers import BertWordPieceTokenizer, Tokenizer
+from tokenizers import BertWordPieceTokenizer, Encoding, Tokenizer
 from torch import Tensor, nn
 
 from ..errors import ModelError
+
+_HEAD_WIDTH = 64  # of every published BERT; tensors do not tell it
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,29 @@ class BertSize:
     projection: tuple[int, ...]
     epsilon: float
     padding_id: int
+
+    @classmethod
+    def of(
+        cls, state: Mapping[str, Tensor], heads: int | None = None, epsilon: float = 1e-12, padding_id: int = 0
+    ) -> BertSize:
+        """As tensors under the names of `layouts` describe it, all but the number of heads.
+
+        Raises:
+            KeyError, ValueError: they are of no BERT.
+        """
+        vocabulary, width = state["text.token.weight"].shape
+        return cls(
+            vocabulary=vocabulary,
+            positions=len(state["text.position.weight"]),
+            segments=len(state["text.segment.weight"]),
+            width=width,
+            blocks=sum(name.startswith("text.") and name.endswith(".linear1.weight") for name in state),
+            heads=heads or width // _HEAD_WIDTH,
+            hidden=len(state["text.encoder.layers.0.linear1.weight"]),
+            projection=tuple(len(state[name]) for name in sorted(state) if name.startswith("text.proj.")),
+            epsilon=epsilon,
+            padding_id=padding_id,
+        )
 
 
 class BertTower(nn.Module):
@@ -50,9 +76,14 @@ class BertTower(nn.Module):
         self.proj = _perceptron((size.width, *size.projection))
 
     def forward(self, ids: Tensor) -> Tensor:
-        states = self.token(ids) + self.position.weight[: ids.shape[1]] + self.segment.weight[0]
-        states = self.encoder(self.norm(states), src_key_padding_mask=ids == self.padding_id)
-        return self.proj(states[:, 0])
+        return self.proj(self.hidden(ids)[-1][:, 0])
+
+    def hidden(self, ids: Tensor) -> list[Tensor]:
+        """(T, L) -> states of all tokens, (T, L, W): what goes into the first block, then after each block."""
+        states = [self.norm(self.token(ids) + self.position.weight[: ids.shape[1]] + self.segment.weight[0])]
+        for block in self.encoder.layers:
+            states.append(block(states[-1], src_key_padding_mask=ids == self.padding_id))
+        return states
 
 
 def _perceptron(widths: tuple[int, ...]) -> nn.Sequential:
@@ -75,9 +106,16 @@ class FolderTokenizer:
         self._tokenizer: Tokenizer | BertWordPieceTokenizer | None = None
 
     def __call__(self, texts: list[str]) -> Tensor:
+        return torch.tensor([encoding.ids for encoding in self._encode(texts)])
+
+    def pieces(self, text: str) -> list[str]:
+        """The pieces of words that the ids of one text stand for, those that begin and end it among them."""
+        return self._encode([text])[0].tokens
+
+    def _encode(self, texts: list[str]) -> list[Encoding]:
         if self._tokenizer is None:
             self._tokenizer = self._read()
-        return torch.tensor([encoding.ids for encoding in self._tokenizer.encode_batch(texts)])
+        return self._tokenizer.encode_batch(texts)
 
     def _read(self) -> Tokenizer | BertWordPieceTokenizer:
         whole, vocabulary = self._folder / "tokenizer.json", self._folder / "vocab.txt"

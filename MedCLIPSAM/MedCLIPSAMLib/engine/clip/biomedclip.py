@@ -37,7 +37,6 @@ _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _POOLER = "cls_last_hidden_state_pooler"
 _CONTEXT = 256  # tokens of text that BiomedCLIP was trained with
 _LOGIT_SCALE = 85.2  # exp(4.4454), BiomedCLIP's, where a file does not tell it
-_HEAD_WIDTH = 64  # of every published BERT; the hub's layout does not tell it
 # Of all layer norms, as MedCLIP-SAMv2 runs BiomedCLIP (timm's own is 1e-6), so that both layouts give the same.
 _EPSILON = 1e-12
 # What Python, PyTorch and timm raise where a configuration and its weights do not fit.
@@ -62,7 +61,7 @@ def load_hub_layout(folder: Path, device: torch.device) -> DualEncoder:
             raise ModelError(
                 f"'{folder}' has a text tower with {pooler}, not BiomedCLIP's class token: use BiomedCLIP."
             )
-        size = _text_size(state)
+        size = BertSize.of(state, epsilon=_EPSILON)
         context = text.get("context_length", _CONTEXT)
         norm = partial(nn.LayerNorm, eps=_EPSILON)
         with torch.device("meta"):
@@ -93,7 +92,7 @@ def load_hugging_face_layout(folder: Path, device: torch.device) -> DualEncoder:
                 f"'{folder}' uses {', '.join(sorted(activations))}, not BiomedCLIP's gelu: use BiomedCLIP."
             )
         epsilon = text.get("layer_norm_eps", _EPSILON)
-        size = _text_size(state, text["num_attention_heads"], epsilon, text.get("pad_token_id", 0))
+        size = BertSize.of(state, text["num_attention_heads"], epsilon, text.get("pad_token_id", 0))
         norm = partial(nn.LayerNorm, eps=vision.get("layer_norm_eps", _EPSILON))
         with torch.device("meta"):
             trunk = VisionTransformer(
@@ -119,25 +118,6 @@ class _Towers(nn.Module):
         super().__init__()
         self.vision = TimmTower(trunk, nn.Linear(cast(int, trunk.num_features), embed_dim, bias=False))
         self.text = BertTower(size)
-
-
-def _text_size(
-    state: Mapping[str, Tensor], heads: int | None = None, epsilon: float = _EPSILON, padding_id: int = 0
-) -> BertSize:
-    """The shapes of its tensors describe a BERT, all but the number of heads."""
-    vocabulary, width = state["text.token.weight"].shape
-    return BertSize(
-        vocabulary=vocabulary,
-        positions=len(state["text.position.weight"]),
-        segments=len(state["text.segment.weight"]),
-        width=width,
-        blocks=sum(name.startswith("text.") and name.endswith(".linear1.weight") for name in state),
-        heads=heads or width // _HEAD_WIDTH,
-        hidden=len(state["text.encoder.layers.0.linear1.weight"]),
-        projection=tuple(len(state[name]) for name in sorted(state) if name.startswith("text.proj.")),
-        epsilon=epsilon,
-        padding_id=padding_id,
-    )
 
 
 def _assemble(

@@ -17,6 +17,21 @@ OPEN_CLIP_WEIGHTS = (
 HUGGING_FACE_CONFIG = "config.json"
 HUGGING_FACE_WEIGHTS = ("model.safetensors", "pytorch_model.safetensors", "pytorch_model.bin")
 
+WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")  # endings of weights files
+# Of the text encoder that MedKLIP's authors took as it was published: beside their checkpoint, or in a folder there.
+BERTS = ("bert.safetensors", "bert.bin", "bert/model.safetensors", "bert/pytorch_model.bin")
+
+
+def only_weights(folder: Path) -> Path:
+    """The one weights file in ``folder`` itself, text encoders not counted; ModelError if there is none, or several."""
+    found = [file for file in folder.iterdir() if file.suffix.lower() in WEIGHTS and file.name not in BERTS]
+    if len(found) != 1:
+        raise ModelError(
+            f"'{folder}' holds {'several files of weights' if found else 'no image-text model'}: give the folder of one"
+            f" model, with {OPEN_CLIP_CONFIG}, {HUGGING_FACE_CONFIG}, or one file of weights."
+        )
+    return found[0]
+
 
 def find_weights(folder: Path, names: tuple[str, ...]) -> Path:
     """The first of `names` that is a file in `folder`; ModelError if there is none."""

@@ -10,11 +10,14 @@ from pathlib import Path
 import torch
 
 from ..errors import ModelError
+from ..files.weights import read_state_dict
 from ..machine.device import load_where_it_fits, pick_device
 from ..models.catalogue import catalogue
+from ..models.recognise import models_of
 from ..models.store import Store
 from .base import ImageTextModel
-from .folder import HUGGING_FACE_CONFIG, OPEN_CLIP_CONFIG, read_config
+from .folder import HUGGING_FACE_CONFIG, OPEN_CLIP_CONFIG, only_weights, read_config
+from .regional import REGIONAL
 
 # Built-in models: name -> function of a device, imported when asked for.
 CLIPS = {"quickstart": f"{__package__}.quickstart.model:load_quickstart"}
@@ -37,8 +40,8 @@ def load_clip(name_or_folder: str | Path, device: str | torch.device = "auto") -
 
     Args:
         name_or_folder: a name of `CLIPS` or of a model in the store; a folder of BiomedCLIP in the hub's or the
-            Hugging Face layout, or of an open_clip model; or open_clip's NAME:TAG with weights on this computer, or
-            NAME:FILE.
+            Hugging Face layout, of an open_clip model, or with the checkpoint of one of `REGIONAL`; or open_clip's
+            NAME:TAG with weights on this computer, or NAME:FILE.
 
     Raises:
         ModelError: there is no such model here, or its files are damaged or of another kind.
@@ -85,10 +88,24 @@ def _load_folder(folder: Path, device: torch.device) -> ImageTextModel:
         from .biomedclip import load_hub_layout
 
         return load_hub_layout(folder, device)
-    if (folder / HUGGING_FACE_CONFIG).is_file():
+    if "vision_config" in (read_config(config) if (config := folder / HUGGING_FACE_CONFIG).is_file() else {}):
         from .biomedclip import load_hugging_face_layout
 
         return load_hugging_face_layout(folder, device)
-    raise ModelError(
-        f"'{folder}' holds no CLIP: it needs {OPEN_CLIP_CONFIG} or {HUGGING_FACE_CONFIG} beside the weights."
-    )
+    return _load_regional(folder, device)
+
+
+def _load_regional(folder: Path, device: torch.device) -> ImageTextModel:
+    """A model that no configuration describes, known by its tensors."""
+    from .regional.reading import Checkpoint
+
+    weights = only_weights(folder)
+    state = read_state_dict(weights)
+    name = next((name for name in models_of(state) if name in REGIONAL), None)
+    if name is None:
+        raise ModelError(
+            f"'{weights}' is no image-text model that is known by its tensors: one of CLIP's kind needs"
+            f" {OPEN_CLIP_CONFIG} or {HUGGING_FACE_CONFIG} beside it."
+        )
+    load: Callable[[Checkpoint, torch.device], ImageTextModel] = pkgutil.resolve_name(REGIONAL[name])
+    return load(Checkpoint(weights, state), device)

@@ -24,13 +24,15 @@ _PICKLES = 4  # of the old format before its storages: two marks, the system, th
 _NUMBERS = ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4")  # how pickles write them
 _DEFLATED = 1032  # bytes at most that one byte of a zip file stands for
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
+_PARTS = ("image_encoder", "text_encoder", "model")  # of a checkpoint with several networks
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Tensors by name from a .safetensors file or a PyTorch checkpoint, on the CPU.
 
     PyTorch files are read with `weights_only=True`, so that pickled code never runs. A checkpoint that wraps
-    its tensors (`state_dict`, `model`) is unwrapped, and the prefix of `DataParallel` is taken off the names.
+    its tensors (`state_dict`, `model`) is unwrapped, and the prefix of `DataParallel` is taken off the names; where
+    there are several networks, their names stand before those of their tensors, and a stroke between.
 
     Raises:
         DeviceError: there is too little memory for it.
@@ -43,6 +45,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
             raise ModelError(f"'{path}' only points to the weights in Git LFS: run 'git lfs pull' to fetch them.")
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pytorch(path)
+    if isinstance(content, Mapping) and all(isinstance(content.get(part), Mapping) for part in _PARTS):
+        content = {f"{part}/{name}": tensor for part in _PARTS for name, tensor in content[part].items()}
     for key in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

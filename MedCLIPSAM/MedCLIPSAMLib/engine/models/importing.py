@@ -10,7 +10,15 @@ from pathlib import Path, PurePosixPath
 
 from torch import Tensor
 
-from ..clip.folder import HUGGING_FACE_CONFIG, HUGGING_FACE_WEIGHTS, OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS
+from ..clip.folder import (
+    BERTS,
+    HUGGING_FACE_CONFIG,
+    HUGGING_FACE_WEIGHTS,
+    OPEN_CLIP_CONFIG,
+    OPEN_CLIP_WEIGHTS,
+    WEIGHTS,
+)
+from ..clip.regional import REGIONAL
 from ..errors import ModelError
 from ..files.weights import read_state_dict
 from ..machine.locking import reserved
@@ -19,7 +27,6 @@ from .catalogue import Entry, find_entry
 from .recognise import check_numbers, in_hub_layout, model_of, models_of
 from .store import Store
 
-_WEIGHTS = (".safetensors", ".bin", ".pth", ".pt")
 _TOKENIZER = ("tokenizer.json", "vocab.txt")  # either will do
 _BESIDE = ("special_tokens_map.json", "tokenizer_config.json", "merges.txt", "vocab.json", *_TOKENIZER)
 
@@ -28,8 +35,8 @@ def import_model(path: Path, store: Store, name: str | None = None) -> Entry:
     """Puts a model into the store.
 
     Args:
-        path: weights alone (.safetensors, .bin, .pth, .pt), a folder as the hub gives it or caches it, or a zip file of
-            either.
+        path: weights alone (.safetensors, .bin, .pth, .pt, .ckpt), a folder as the hub gives it or caches it, or a zip
+            file of either.
         name: which model of the catalogue it is, where two have the same tensors, such as SAM ViT-B and MedSAM; None
             leaves that to `model_of`.
 
@@ -48,6 +55,8 @@ def import_model(path: Path, store: Store, name: str | None = None) -> Entry:
             # The publisher's file, with its checksum, is of the other layout.
             published = () if in_hub_layout(state) else entry.files
             files = {next(iter(published), f"{entry.name}{weights.suffix}"): weights}
+        elif entry.name in REGIONAL:
+            files = _regional_files(entry, weights, path)
         else:
             files = _clip_files(entry, weights, path)
         store.add(entry, files, path.name)
@@ -95,7 +104,7 @@ def _opened(path: Path) -> Iterator[Path]:
     if not path.exists():
         raise ModelError(f"There is nothing at '{path}': check the path.")
     # PyTorch's own files are zip files, too.
-    if path.is_dir() or path.suffix.lower() in _WEIGHTS or not zipfile.is_zipfile(path):
+    if path.is_dir() or path.suffix.lower() in WEIGHTS or not zipfile.is_zipfile(path):
         yield path
         return
     with temporary_folder() as folder:
@@ -122,12 +131,15 @@ def _unpack(archive: zipfile.ZipFile, folder: Path, path: Path) -> None:
 
 def _weights_in(folder: Path, path: Path) -> Path:
     """The weights in a folder or in its only nested one, as a hub's cache has them."""
-    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in _WEIGHTS and file.is_file())
+    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in WEIGHTS and file.is_file())
+    encoders = [file for file in found if str(file.relative_to(folder)).replace("\\", "/").endswith(BERTS)]
+    if len(encoders) < len(found):  # else a folder that is called bert is meant itself
+        found = [file for file in found if file not in encoders]
     preferred = [file for file in found if file.name in (*OPEN_CLIP_WEIGHTS, *HUGGING_FACE_WEIGHTS)]
     # Of the same model in two formats, the one that cannot hold code.
     chosen = sorted(preferred or found, key=lambda file: file.suffix != ".safetensors")
     if not chosen:
-        raise ModelError(f"'{path}' has no weights ({', '.join(_WEIGHTS)}): choose the folder of a model.")
+        raise ModelError(f"'{path}' has no weights ({', '.join(WEIGHTS)}): choose the folder of a model.")
     if len({file.parent for file in chosen}) > 1:
         raise ModelError(f"'{path}' has several models: choose the folder of one of them.")
     if not preferred and len(chosen) > 1:
@@ -147,6 +159,29 @@ def _which(path: Path, weights: Path, state: Mapping[str, Tensor], name: str | N
     if entry.built_in:
         raise ModelError(f"'{path}' is {entry.title}, which is built in: there is nothing to import.")
     return entry
+
+
+def _regional_files(entry: Entry, weights: Path, path: Path) -> dict[str, Path]:
+    """The weights under their own name, which may tell the size of pictures, the tokenizer, and a text encoder."""
+    folder, files = weights.parent, {weights.name: weights}
+    encoder = next((folder / name for name in BERTS if (folder / name).is_file()), None)
+    if encoder is not None:
+        files[f"bert{encoder.suffix}"] = encoder
+    places = [folder] if encoder is None else [folder, encoder.parent]
+    for place in places:
+        config = next((place / name for name in ("bert_config.json", "config.json") if (place / name).is_file()), None)
+        if config is not None:
+            files["bert_config.json"] = config
+        files |= {file: place / file for file in _BESIDE if (place / file).is_file()}
+    missing = [] if any(file in files for file in _TOKENIZER) else [" or ".join(_TOKENIZER)]
+    if entry.name == "medklip" and encoder is None:
+        missing.append(f"{BERTS[1]} or {BERTS[0]} (its text encoder, Bio_ClinicalBERT)")
+    if missing:
+        raise ModelError(
+            f"'{path}' has the weights of {entry.title}, but beside them is no {' and no '.join(missing)}: "
+            "put that into their folder and import the folder."
+        )
+    return files
 
 
 def _clip_files(entry: Entry, weights: Path, path: Path) -> dict[str, Path]:

@@ -24,6 +24,11 @@ _CLIPS = {
     "text.transformer.embeddings.word_embeddings.weight": ("biomedclip",),
     "text_model.embeddings.token_type_embedding.weight": ("medclip-samv2", "biomedclip"),
     "visual.class_embedding": ("clip-vit-b-16",),
+    "gloria.img_encoder.global_embedder.weight": ("gloria",),
+    "vision_model.model.fc.weight": ("medclip-resnet",),
+    "vision_model.model.embeddings.patch_embeddings.projection.weight": ("medclip-swin",),
+    "disease_embedding_layer.weight": ("medklip",),
+    "model/mlp_head.0.weight": ("kad",),
 }
 _VIT_B_16 = (768, 3, 16, 16)  # shape of its patch embedding
 

@@ -24,10 +24,9 @@ _CONFIRMED = 0.5
 _GAP_MM = 10.0  # a hole this short between slices that show the structure is filled
 _RUN_MM = 6.0  # a run shorter than this is not believed, in a stack thick enough to judge
 SECOND_LOOK = "second look"  # clue: its presence, where it does not believe the first
-_LOGIT_SCALE = 100.0  # CLIP's own, at which its softmax over texts was trained
 
 
-def image_clues(images: Tensor, query: TextQuery, neutral: Tensor) -> list[dict[str, float]]:
+def image_clues(images: Tensor, query: TextQuery, neutral: Tensor, scale: float) -> list[dict[str, float]]:
     """Clues of N images as a whole, before any saliency.
 
     "contrast": softmax of the image over the text, its contrast wordings and neutral texts.
@@ -35,9 +34,10 @@ def image_clues(images: Tensor, query: TextQuery, neutral: Tensor) -> list[dict[
     Args:
         images: (N, D) image features of length 1.
         neutral: (M, D) features of `NEUTRAL_TEXTS` of length 1.
+        scale: factor of cosines in the softmax that the model was trained with.
     """
     texts = torch.cat([query.target[None], query.contrast, neutral])
-    contrast = (_LOGIT_SCALE * images @ texts.T).softmax(1)[:, 0]
+    contrast = (scale * images @ texts.T).softmax(1)[:, 0]
     return [{"contrast": float(value)} for value in contrast]
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import pkgutil
 from typing import Any
 
+from ..clip.base import ImageTextModel
 from ..errors import InputError
-from .base import SaliencyBatch, SaliencyMethod, TextQuery, normalise
+from .base import Choices, SaliencyBatch, SaliencyMethod, TextQuery, normalise
 
 __all__ = [
     "SALIENCY",
     "SaliencyBatch",
     "SaliencyMethod",
     "TextQuery",
+    "choose",
     "normalise",
     "saliency_class",
     "saliency_method",
@@ -36,6 +38,7 @@ SALIENCY = {
     "naclip": f"{__name__}.corrected:NACLIP",
     "sclip": f"{__name__}.corrected:SCLIP",
     "clearclip": f"{__name__}.corrected:ClearCLIP",
+    "attention": f"{__name__}.attention:Attention",
 }
 
 
@@ -48,6 +51,19 @@ def saliency_class(name: str) -> type[SaliencyMethod]:
     if name not in SALIENCY:
         raise InputError(f"There is no saliency method '{name}': choose one of {', '.join(SALIENCY)}.")
     return pkgutil.resolve_name(SALIENCY[name])
+
+
+def choose(name: str, model: ImageTextModel, choices: Choices) -> SaliencyMethod:
+    """The method ``name`` as a person wants it, and as it suits the model.
+
+    Raises:
+        InputError: there is no such method, or it does not go with the model or with a choice.
+    """
+    kind = saliency_class(name)
+    if not kind.suits(model):
+        fitting = ", ".join(each for each in SALIENCY if saliency_class(each).suits(model))
+        raise InputError(f"The saliency method {name} does not go with the model {model.name}; choose of {fitting}.")
+    return kind.chosen(model, choices)
 
 
 def saliency_method(name: str, **options: Any) -> SaliencyMethod:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..clip.base import ImageTextModel
+from ..clip.base import AttentiveModel, ImageTextModel
 from ..errors import Cancelled, InputError
 
 
@@ -59,25 +59,28 @@ class TextQuery:
     Attributes:
         target: (D,) of length 1.
         contrast: (C, D) of length 1, what it is to be told from; C may be 0.
+        asked: what a model with attention needs beside them, see `AttentiveModel`.
     """
 
     target: Tensor
     contrast: Tensor
+    asked: tuple[Tensor, ...] = ()
 
     @classmethod
     def encode(cls, model: TextEncoder, wordings: Sequence[str], contrast: Sequence[str] = ()) -> TextQuery:
         """Several wordings of one thing are an ensemble, several contrast wordings remain apart."""
         features = model.encode_text([*wordings, *contrast])
-        return cls.from_features(features[: len(wordings)], features[len(wordings) :])
+        asked = cast(AttentiveModel, model).ask(wordings, contrast) if hasattr(model, "ask") else ()
+        return cls.from_features(features[: len(wordings)], features[len(wordings) :], asked)
 
     @classmethod
-    def from_features(cls, target: Tensor, contrast: Tensor | None = None) -> TextQuery:
+    def from_features(cls, target: Tensor, contrast: Tensor | None = None, asked: tuple[Tensor, ...] = ()) -> TextQuery:
         """From text features as a model gives them: target (T, D), contrast (C, D).
 
         The ensemble is the published one: the mean of the features as they are, then normalised.
         """
         contrast = target[:0] if contrast is None else contrast
-        return cls(F.normalize(target.mean(0), dim=0), F.normalize(contrast, dim=1))
+        return cls(F.normalize(target.mean(0), dim=0), F.normalize(contrast, dim=1), asked)
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,11 @@ class SaliencyMethod(Protocol):
     absolute: ClassVar[bool]
     preview: ClassVar[str]
     options: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def suits(cls, model: ImageTextModel) -> bool:
+        """Whether the model has what the method looks into: the blocks of a vision transformer, if nothing else."""
+        return model.block_count > 0
 
     @classmethod
     def chosen(cls, model: ImageTextModel, choices: Choices) -> SaliencyMethod:

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from ..clip.base import DenseImageTextModel, ImageTextModel
-from ..errors import InputError
-from .base import Choices, SaliencyBatch, SaliencyMethod, TextQuery, enlarge, stop_if
+from .base import SaliencyBatch, SaliencyMethod, TextQuery, enlarge, stop_if
 
 _SHARPNESS = 15.0  # the factor of cosines in the softmax that the model was trained with
 _NOTHING = 3.0  # the logit of "none of these texts" in that softmax
@@ -32,15 +31,9 @@ class Dense(SaliencyMethod):
     preview: ClassVar[str] = name
 
     @classmethod
-    def chosen(cls, model: ImageTextModel, choices: Choices) -> SaliencyMethod:
-        """See `SaliencyMethod.chosen`.
-
-        Raises:
-            InputError: the model has no cells that are aligned with texts.
-        """
-        if not hasattr(model, "look"):
-            raise InputError(f"The model {model.name} has no dense features: choose the saliency method 'm2ib'.")
-        return cls()
+    def suits(cls, model: ImageTextModel) -> bool:
+        """Whether its cells are aligned with texts."""
+        return hasattr(model, "look")
 
     @property
     def prepared_as(self) -> str:

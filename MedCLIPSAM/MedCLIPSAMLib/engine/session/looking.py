@@ -16,7 +16,7 @@ from ..machine.device import Placed, halving
 from ..machine.precision import NumberFormat
 from ..presence.presence import NEUTRAL_TEXTS, image_clues, map_clues, unit
 from ..prompt.prompt import Prompt
-from ..saliency import SaliencyBatch, SaliencyMethod, TextQuery, saliency_class, saliency_method
+from ..saliency import SaliencyBatch, SaliencyMethod, TextQuery, choose, saliency_method
 from ..volume import Frame, SliceStack, Window, automatic_window
 from ..volume.region import Region
 from .evidence import heat_map
@@ -77,8 +77,8 @@ class Looker:
     ) -> None:
         self.viewer = viewer
         self._placed = Placed(model, self._encode_again)
-        self.method = saliency_class(saliency).chosen(model, settings)
-        self.quick = saliency_class(self.method.preview).chosen(model, settings)
+        self.method = choose(saliency, model, settings)
+        self.quick = choose(self.method.preview, model, settings)
         self.format = NumberFormat(model.name, precision)
         self._cache = cache
         self._queries: dict[tuple[tuple[str, ...], tuple[str, ...]], TextQuery] = {}
@@ -88,6 +88,11 @@ class Looker:
     def model(self) -> ImageTextModel:
         """On the device where it is now."""
         return self._placed.model
+
+    @property
+    def told_by_maps(self) -> bool:
+        """Whether only the making of a map tells that a structure is there."""
+        return self.method.absolute or getattr(self.model, "answers", False)
 
     def query(self, prompt: Prompt) -> TextQuery:
         """The prompt's texts in the model's joint space."""
@@ -122,7 +127,7 @@ class Looker:
         Raises:
             DeviceError: there is too little memory, even for one slice on the CPU.
         """
-        return [{} for _ in indices] if self.method.absolute else self._placed.run(lambda: self._judge(prompt, indices))
+        return [{} for _ in indices] if self.told_by_maps else self._placed.run(lambda: self._judge(prompt, indices))
 
     def look(
         self,
@@ -152,7 +157,7 @@ class Looker:
             self._neutral = unit(self.model.encode_text(NEUTRAL_TEXTS))
         seen = self._seen(self.method, indices)
         images = torch.stack([each["image"] for each in seen]).to(self.model.device)
-        return image_clues(unit(images), self.query(prompt), self._neutral)
+        return image_clues(unit(images), self.query(prompt), self._neutral, self.model.logit_scale)
 
     def _look(
         self, prompt: Prompt, indices: Sequence[int], cancelled: Callable[[], bool] | None, way: SaliencyMethod

@@ -75,8 +75,8 @@ class Stages:
         A method that tells presence by an image as a whole makes no map, which is what takes time, of other slices.
         """
         looker, rows = self.looker, list(range(len(run.indices)))
-        size, told_by_maps = looker.model.image_size, looker.method.absolute
-        maps = np.zeros((len(rows), size, size), np.float16 if told_by_maps else np.float32)
+        size, told_by_maps = looker.model.image_size, looker.told_by_maps
+        maps = np.zeros((len(rows), size, size), np.float16 if looker.method.absolute else np.float32)
         clues: list[dict[str, float]] = [{} for _ in rows]
         found = np.ones(len(rows), bool)
         if self.judges and not told_by_maps:

@@ -1,0 +1,142 @@
+"""MedCLIP (Wang et al., EMNLP 2022): chest X-rays and texts, with a ResNet-50 or a Swin transformer."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from timm.models.swin_transformer import SwinTransformer
+from torch import Tensor, nn
+
+from .base import Channels, RegionalModel
+from .reading import Checkpoint
+from .residual import ResidualNet
+
+_SIDE = 224
+_MEAN: Channels = (0.5862785803043838, 0.5862785803043838, 0.5862785803043838)
+_STD: Channels = (0.27950088968644304, 0.27950088968644304, 0.27950088968644304)
+_STATES = (1, 2, -1)  # hidden states of BERT that count
+_CONTEXT = 77
+_SWIN = (
+    (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
+    (r"^embeddings\.norm\.", "patch_embed.norm."),
+    (r"^layernorm\.", "norm."),
+    (r"^encoder\.", ""),
+    (r"\.layernorm_before\.", ".norm1."),
+    (r"\.layernorm_after\.", ".norm2."),
+    (r"\.attention\.self\.(query|key|value)\.", r".attn.\1."),
+    (r"\.attention\.self\.relative", ".attn.relative"),
+    (r"\.attention\.output\.dense\.", ".attn.proj."),
+    (r"\.intermediate\.dense\.", ".mlp.fc1."),
+    (r"\.output\.dense\.", ".mlp.fc2."),
+)
+
+
+class MedCLIP(RegionalModel):
+    """The picture's feature is the projected mean of its cells; as the projection is linear, each cell has its share.
+
+    Args:
+        cells: (N, 3, S, S) -> (N, R, C).
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        image: nn.Module,
+        projection: nn.Linear,
+        cells: Callable[[Tensor], Tensor],
+    ) -> None:
+        self._cells, self._project = cells, projection
+        self._project_text = checkpoint.linear(checkpoint.under("text_model.projection_head."))
+        text = checkpoint.bert(checkpoint.under("text_model.model."))
+        parts = nn.ModuleList([image, projection, self._project_text, text])
+        (scale,) = checkpoint.under("logit_scale").values()
+        colours = _MEAN, _STD
+        scale = min(max(float(scale), 0.0), math.log(100))
+        super().__init__(checkpoint, device, text, parts, _SIDE, colours, _CONTEXT, math.exp(scale))
+
+    @torch.no_grad()
+    def regions(self, pixels: Tensor) -> Tensor:
+        """See `AttentiveModel.regions`; 7 x 7."""
+        cells = self._project(self._cells(pixels.to(self.device)))
+        return torch.cat([cells.mean(1, keepdim=True), cells], 1)
+
+    @torch.no_grad()
+    def encode_token_ids(self, ids: Tensor) -> Tensor:
+        """See `RegionalModel.encode_token_ids`; padding counts as the authors' does: give texts of one length."""
+        states = self._hidden(ids)
+        return self._project_text(torch.stack([states[number].mean(1) for number in _STATES]).mean(0))
+
+    def ask(self, wordings: Sequence[str], contrast: Sequence[str]) -> tuple[Tensor, ...]:
+        """Nothing: features of texts are enough."""
+        return ()
+
+    def attend(self, regions: Tensor, target: Tensor, asked: tuple[Tensor, ...]) -> tuple[Tensor, Tensor | None]:
+        """See `AttentiveModel.attend`: the mean over cells is the cosine of picture and text."""
+        whole = regions[:, 0].norm(dim=1, keepdim=True)
+        return regions[:, 1:] @ target / whole, None
+
+
+def load_resnet(checkpoint: Checkpoint, device: torch.device) -> MedCLIP:
+    """From the authors' checkpoint with a ResNet-50.
+
+    Raises:
+        ModelError: it is none.
+    """
+    state = checkpoint.under("vision_model.model.")
+    projection = checkpoint.linear({"weight": state.pop("fc.weight")})
+    net = ResidualNet.of(checkpoint, state)
+    return MedCLIP(checkpoint, device, net, projection, lambda pixels: net(pixels)[-1].flatten(2).transpose(1, 2))
+
+
+def load_swin(checkpoint: Checkpoint, device: torch.device) -> MedCLIP:
+    """From the authors' checkpoint with a Swin transformer.
+
+    Raises:
+        ModelError: it is none.
+    """
+    state = _as_timm(checkpoint, checkpoint.under("vision_model.model."))
+    projection = checkpoint.linear(checkpoint.under("vision_model.projection_head."))
+    blocks = [int(name.split(".")[3]) + 1 for name in state if name.endswith(".norm1.weight")]
+    stages = [int(name.split(".")[1]) for name in state if name.endswith(".norm1.weight")]
+    tables = [
+        checkpoint.shape(state, f"layers.{stage}.blocks.0.attn.relative_position_bias_table", 2)
+        for stage in sorted(set(stages))
+    ]
+    width, _, patch, _ = checkpoint.shape(state, "patch_embed.proj.weight", 4)
+    hidden, _ = checkpoint.shape(state, "layers.0.blocks.0.mlp.fc1.weight", 2)
+    net = SwinTransformer(
+        _SIDE,
+        patch,
+        num_classes=0,
+        embed_dim=width,
+        depths=tuple(
+            max(b for s, b in zip(stages, blocks, strict=True) if s == stage) for stage in sorted(set(stages))
+        ),
+        num_heads=tuple(heads for _, heads in tables),
+        window_size=(math.isqrt(tables[0][0]) + 1) // 2,
+        mlp_ratio=hidden / width,
+    )
+    net = checkpoint.fill(net, state)
+    return MedCLIP(checkpoint, device, net, projection, lambda pixels: net.forward_features(pixels).flatten(1, 2))
+
+
+def _as_timm(checkpoint: Checkpoint, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The hub's names of a Swin transformer's tensors as timm has them, which merges patches before a stage."""
+    named: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        for pattern, replacement in _SWIN:
+            name = re.sub(pattern, replacement, name)
+        if ".downsample." in name:
+            _, stage, rest = name.split(".", 2)
+            name = f"layers.{int(stage) + 1}.{rest}"
+        named[name] = tensor
+    for name in [name for name in named if ".attn.query." in name]:
+        parts = [name.replace(".query.", f".{part}.") for part in ("query", "key", "value")]
+        if any(part not in named for part in parts):
+            raise checkpoint.unfit(f"no '{parts[1]}' or '{parts[2]}'")
+        named[name.replace(".query.", ".qkv.")] = torch.cat([named.pop(part) for part in parts])
+    return named
