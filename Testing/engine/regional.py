@@ -1,4 +1,4 @@
-"""Folders of GLoRIA, MedCLIP, MedKLIP and KAD with small random weights under the published names."""
+"""Folders of GLoRIA, MedCLIP, MedKLIP, KAD, BLIP and BLIP-2 with small random weights under the published names."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ WORDS = [
 _TEXT, _HEAD, _BLOCKS = 64, 64, 4  # of BERT: width, width of a head, blocks
 _FIRST = 8  # channels of a ResNet's first layer
 _JOINT = 32
+_IMAGE = 48  # width of a vision transformer
 
 
 class _Draw:
@@ -104,6 +105,39 @@ class _Draw:
                 state |= self.norm(f"{block}.{norm}", width)
         return state
 
+    def vision(self, prefix: str, bias: str) -> State:
+        """A vision transformer of 4 x 4 patches; ``bias``: how that of its queries, keys and values is stored."""
+        w = _IMAGE
+        state = {f"{prefix}cls_token": self.normal(1, 1, w), f"{prefix}pos_embed": self.normal(1, 17, w, scale=1)}
+        state[f"{prefix}patch_embed.proj.weight"] = self.normal(w, 3, 16, 16)
+        state[f"{prefix}patch_embed.proj.bias"] = self.normal(w)
+        for number in range(2):
+            block = f"{prefix}blocks.{number}"
+            state |= self.norm(f"{block}.norm1", w) | self.norm(f"{block}.norm2", w)
+            state |= self.linear(f"{block}.attn.qkv", w, 3 * w, bias=bias == "bias")
+            if bias == "q_bias":
+                state |= {f"{block}.attn.q_bias": self.normal(w), f"{block}.attn.v_bias": self.normal(w)}
+            state |= self.linear(f"{block}.attn.proj", w, w)
+            state |= self.linear(f"{block}.mlp.fc1", w, 2 * w) | self.linear(f"{block}.mlp.fc2", 2 * w, w)
+        return state | (self.norm(f"{prefix}norm", w) if bias == "bias" else {})
+
+    def crossing(self, prefix: str, twice: bool) -> State:
+        """A BERT whose blocks read an image, all of them, or for ``twice``, as in a Q-Former, every other one."""
+        state = {name: tensor for name, tensor in self.bert(prefix, pooler=False).items() if "token_type" not in name}
+        for number in range(_BLOCKS):
+            block, w = f"{prefix}encoder.layer.{number}", _TEXT
+            if not twice or number % 2 == 0:
+                for part in ("query", "key", "value"):
+                    inputs = w if part == "query" else _IMAGE
+                    state |= self.linear(f"{block}.crossattention.self.{part}", inputs, w)
+                state |= self.linear(f"{block}.crossattention.output.dense", w, w)
+                state |= self.norm(f"{block}.crossattention.output.LayerNorm", w)
+            if twice:
+                state |= self.linear(f"{block}.intermediate_query.dense", w, 2 * w)
+                state |= self.linear(f"{block}.output_query.dense", 2 * w, w)
+                state |= self.norm(f"{block}.output_query.LayerNorm", w)
+        return state
+
     def swin(self, prefix: str) -> State:
         width, state = 24, {}
         patches = f"{prefix}embeddings"
@@ -174,6 +208,25 @@ def medklip() -> Any:
     return {"model": {f"module.{name}": tensor for name, tensor in state.items()}}
 
 
+def blip() -> Any:
+    """Its checkpoint, with a momentum encoder and a queue as training leaves them there."""
+    draw = _Draw(7)
+    state = draw.vision("visual_encoder.", "bias") | draw.crossing("text_encoder.", twice=False)
+    state |= draw.linear("itm_head", _TEXT, 2)
+    state |= {"visual_encoder_m.cls_token": draw.normal(1, 1, _IMAGE), "image_queue": draw.normal(4, 8)}
+    return {"model": state, "epoch": 3}
+
+
+def blip2() -> Any:
+    """Its checkpoint, with an image tower as EVA has it: keys without a bias, no last norm."""
+    draw = _Draw(8)
+    state = draw.vision("visual_encoder.", "q_bias") | draw.crossing("Qformer.bert.", twice=True)
+    state |= draw.norm("ln_vision", _IMAGE) | draw.linear("itm_head", _TEXT, 2)
+    state |= draw.linear("vision_proj", _TEXT, _JOINT) | draw.linear("text_proj", _TEXT, _JOINT)
+    state |= {"query_tokens": draw.normal(1, 6, _TEXT, scale=1), "temp": torch.tensor(0.07)}
+    return {"model": state | draw.linear("Qformer.cls.predictions.decoder", _TEXT, len(WORDS))}
+
+
 def bert() -> Any:
     """A text encoder by itself, with what it was trained with."""
     draw = _Draw(5)
@@ -200,6 +253,8 @@ CHECKPOINTS: dict[str, tuple[str, Callable[[], Any]]] = {
     "medclip-swin": ("pytorch_model.bin", medclip_swin),
     "medklip": ("checkpoint_final.pth", medklip),
     "kad": ("KAD_512.pt", kad),
+    "blip": ("model_base_retrieval_coco.pth", blip),
+    "blip-2": ("blip2_pretrained.pth", blip2),
 }
 
 

@@ -10,7 +10,8 @@ FOLDER has one or more kinds of cases, or folders by their names, whatever weigh
   `boxes_xyxy`; the arrays are `{i}_saliency_u8`, `{i}_image_u8` and the coarse masks
   `{i}_{km|th|crf}_top{num_contours}`.
 - cam.json and cam.npz, beside the CLIPs `biomedclip` and `openai_clip`: class activation maps, see `cams`.
-- gloria, medclip, medklip or kad, .json and .npz, beside their checkpoints: models with attention, see `attentive`.
+- gloria, medclip, medklip, kad or blip, .json and .npz, beside their checkpoints: models with attention, see
+  `attentive` and `crossing`.
 
 Prints the largest differences of each case, a line each. Exit status 0: all cases were run and agree; 1: a
 case differs or could not be run (dense CRF without pydensecrf2; see --without-crf); 2: FOLDER has no cases
@@ -45,6 +46,7 @@ from MedCLIPSAMLib.engine.saliency import TextQuery, normalise
 from MedCLIPSAMLib.engine.saliency.m2ib import M2IB
 from Testing.reference.attentive import ATTENTIVE
 from Testing.reference.cams import check_cams
+from Testing.reference.crossing import check_blip
 from Testing.reference.findings import Finding, Measure, difference, share
 
 FEATURES = 1e-4  # of the largest value
@@ -121,7 +123,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text("utf-8"))
 
 
-_NAMED = {"cam.json": check_cams} | ATTENTIVE
+_NAMED = {"cam.json": check_cams} | ATTENTIVE | {"blip.json": check_blip}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -27,10 +26,8 @@ class RegionalModel(ABC):
     """An `AttentiveModel`, but for how it looks and attends.
 
     Args:
-        text: its text tower.
         parts: all its modules.
         colours: mean and standard deviation of channels in 0..1.
-        tokenizer: folder of its files, if it is not that of the weights.
     """
 
     answers: ClassVar[bool] = False
@@ -45,13 +42,11 @@ class RegionalModel(ABC):
         self,
         checkpoint: Checkpoint,
         device: torch.device,
-        text: BertTower,
+        tokenize: FolderTokenizer,
         parts: nn.Module,
         image_size: int,
         colours: tuple[Channels, Channels],
-        context: int,
-        logit_scale: float,
-        tokenizer: Path | None = None,
+        logit_scale: float = 1.0,
     ) -> None:
         self.name = checkpoint.weights.parent.resolve().name
         self.checksum = sha256(checkpoint.weights)
@@ -60,9 +55,7 @@ class RegionalModel(ABC):
         self.logit_scale = logit_scale
         self.device = device
         self._parts = parts.eval().requires_grad_(False).to(device)
-        self._text = text
-        folder = tokenizer or checkpoint.weights.parent
-        self._tokenize = FolderTokenizer(folder, min(context, text.position.num_embeddings))
+        self._tokenize = tokenize
 
     @abstractmethod
     def regions(self, pixels: Tensor) -> Tensor:
@@ -94,10 +87,6 @@ class RegionalModel(ABC):
         """(N, 3, S, S) -> (N, D), not normalised."""
         return self.regions(pixels)[:, 0]
 
-    @torch.no_grad()
-    def _hidden(self, ids: Tensor) -> list[Tensor]:
-        return self._text.hidden(ids.to(self.device))
-
     def tokens_before(self, pixels: Tensor) -> Tensor:
         """See `_undivided`."""
         raise self._undivided()
@@ -116,3 +105,18 @@ class RegionalModel(ABC):
 
     def _undivided(self) -> ModelError:
         return ModelError(f"{self.name} has no blocks that could be looked into: choose the saliency method attention.")
+
+
+class WithBert(RegionalModel):
+    """A model whose texts are read by a BERT alone, before they meet any image."""
+
+    _text: BertTower
+
+    def _reads(self, checkpoint: Checkpoint, text: BertTower, context: int) -> FolderTokenizer:
+        """Takes the text tower, and gives its tokenizer: of at most ``context`` tokens, beside the weights."""
+        self._text = text
+        return FolderTokenizer(checkpoint.weights.parent, min(context, text.position.num_embeddings))
+
+    @torch.no_grad()
+    def _hidden(self, ids: Tensor) -> list[Tensor]:
+        return self._text.hidden(ids.to(self.device))

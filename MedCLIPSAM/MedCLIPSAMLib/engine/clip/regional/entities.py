@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from ...errors import ModelError
 from ...files.weights import read_state_dict
 from ..folder import BERTS
-from .base import IMAGENET, RegionalModel
+from .base import IMAGENET, WithBert
 from .reading import Checkpoint
 from .residual import ResidualNet, in_order
 
@@ -63,7 +63,7 @@ class Decoder(nn.Module):
         return self.norm(queries), seen
 
 
-class EntityModel(RegionalModel):
+class EntityModel(WithBert):
     """Asked "is this there, and where?" of a text; the answer depends on what is asked with it: contrast wordings.
 
     Its regions have no row for the whole picture that texts could be compared with: the mean stands there.
@@ -131,9 +131,10 @@ class MedKLIP(EntityModel):
         self._classifier = checkpoint.linear(checkpoint.under("classifier."))
         self._embed = checkpoint.linear(checkpoint.under("disease_embedding_layer."))
         beside = _bert_beside(checkpoint)
-        text, folder = beside.bert(beside.state), beside.weights.parent
+        text = beside.bert(beside.state)
         parts = nn.ModuleList([self._net, self._head, self._decoder, self._classifier, self._embed, text])
-        super().__init__(checkpoint, device, text, parts, _MEDKLIP_SIDE, IMAGENET, _MEDKLIP_CONTEXT, 1.0, folder)
+        tokenize = self._reads(beside, text, _MEDKLIP_CONTEXT)
+        super().__init__(checkpoint, device, tokenize, parts, _MEDKLIP_SIDE, IMAGENET)
 
     def encode_token_ids(self, ids: Tensor) -> Tensor:
         """See `RegionalModel.encode_token_ids`."""
@@ -166,7 +167,7 @@ class KAD(EntityModel):
         text = checkpoint.bert(bert)
         side = _KAD_LARGE if str(_KAD_LARGE) in checkpoint.weights.name else _KAD_SIDES[self._layers]
         parts = nn.ModuleList([self._net, self._head, self._decoder, self._classifier, self._embed, text])
-        super().__init__(checkpoint, device, text, parts, side, IMAGENET, _KAD_CONTEXT, 1.0)
+        super().__init__(checkpoint, device, self._reads(checkpoint, text, _KAD_CONTEXT), parts, side, IMAGENET)
 
     @torch.no_grad()
     def encode_token_ids(self, ids: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import RegionalModel
+from .base import WithBert
 from .reading import Checkpoint
 from .residual import ResidualNet
 
@@ -22,7 +22,7 @@ _LOGIT_SCALE = 10.0  # temp3: of cosines
 _CONTEXT = 97  # words, with those that begin and end a text
 
 
-class GLoRIA(RegionalModel):
+class GLoRIA(WithBert):
     """Words are sums of their pieces over BERT's last four states, regions the third layer of a ResNet.
 
     Attributes:
@@ -39,7 +39,8 @@ class GLoRIA(RegionalModel):
         self._local = checkpoint.linear({"weight": local["weight"].flatten(1)} if "weight" in local else local)
         text = checkpoint.bert(checkpoint.under("gloria.text_encoder.model."))
         parts = nn.ModuleList([self._net, self._whole, self._local, text])
-        super().__init__(checkpoint, device, text, parts, _SIDE, (_HALF, _HALF), _CONTEXT, _LOGIT_SCALE)
+        tokenize = self._reads(checkpoint, text, _CONTEXT)
+        super().__init__(checkpoint, device, tokenize, parts, _SIDE, (_HALF, _HALF), _LOGIT_SCALE)
 
     @torch.no_grad()
     def regions(self, pixels: Tensor) -> Tensor:

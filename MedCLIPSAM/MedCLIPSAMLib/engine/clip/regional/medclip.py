@@ -10,7 +10,7 @@ import torch
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
-from .base import Channels, RegionalModel
+from .base import Channels, WithBert
 from .reading import Checkpoint
 from .residual import ResidualNet
 
@@ -34,7 +34,7 @@ _SWIN = (
 )
 
 
-class MedCLIP(RegionalModel):
+class MedCLIP(WithBert):
     """The picture's feature is the projected mean of its cells; as the projection is linear, each cell has its share.
 
     Args:
@@ -56,7 +56,8 @@ class MedCLIP(RegionalModel):
         (scale,) = checkpoint.under("logit_scale").values()
         colours = _MEAN, _STD
         scale = min(max(float(scale), 0.0), math.log(100))
-        super().__init__(checkpoint, device, text, parts, _SIDE, colours, _CONTEXT, math.exp(scale))
+        tokenize = self._reads(checkpoint, text, _CONTEXT)
+        super().__init__(checkpoint, device, tokenize, parts, _SIDE, colours, math.exp(scale))
 
     @torch.no_grad()
     def regions(self, pixels: Tensor) -> Tensor:

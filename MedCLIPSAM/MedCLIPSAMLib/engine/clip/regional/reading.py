@@ -54,7 +54,7 @@ class Checkpoint:
                 raise self.unfit(f"{'no use for' if name in state else 'no'} '{name}'")
             if state[name].shape != wanted[name].shape:
                 raise self.unfit(f"'{name}' is of another size")
-        module.load_state_dict(dict(state), strict=False)
+        module.load_state_dict(dict(state), strict=False, assign=True)
         return module
 
     def linear(self, state: Mapping[str, Tensor]) -> nn.Linear:
