@@ -1,4 +1,4 @@
-"""Folders of GLoRIA, MedCLIP, MedKLIP, KAD, BLIP and BLIP-2 with small random weights under the published names."""
+"""Folders of models with attention, GLoRIA to BLIP-2, with small random weights under the published names."""
 
 from __future__ import annotations
 
@@ -208,6 +208,27 @@ def medklip() -> Any:
     return {"model": {f"module.{name}": tensor for name, tensor in state.items()}}
 
 
+def lovt() -> Any:
+    """Its checkpoint."""
+    draw = _Draw(9)
+    state = draw.residual(lambda name: f"model_a.encoder.feature_extractor.backbone_layers.{name}")
+    state |= draw.bert("model_b.encoder.language_model.")
+    for side, width in (("model_a", 256), ("model_b", _TEXT)):
+        attention = f"{side}.encoder.global_aggregator.attention"
+        state |= {f"{attention}.in_proj_weight": draw.normal(3 * width, width)}
+        state |= {f"{attention}.in_proj_bias": draw.normal(3 * width)}
+        state |= draw.linear(f"{attention}.out_proj", width, width)
+        for part in ("project_local", "project_global"):
+            before, after = f"{side}.{part}.projection_before", f"{side}.{part}.projection_after"
+            state |= draw.linear(before, width, 48) | draw.linear(after, 48, _JOINT)
+            state |= draw.batch_norm(f"{side}.{part}.norm", 48)
+            if part == "project_local":
+                state |= {f"{name}.weight": state[f"{name}.weight"][..., None] for name in (before, after)}
+    for part in ("key", "value", "output"):
+        state |= draw.linear(f"ll_attention.{part}_projection", _JOINT, _JOINT)
+    return {"state_dict": state | draw.batch_norm("ll_attention.norm", _JOINT)}
+
+
 def blip() -> Any:
     """Its checkpoint, with a momentum encoder and a queue as training leaves them there."""
     draw = _Draw(7)
@@ -253,6 +274,7 @@ CHECKPOINTS: dict[str, tuple[str, Callable[[], Any]]] = {
     "medclip-swin": ("pytorch_model.bin", medclip_swin),
     "medklip": ("checkpoint_final.pth", medklip),
     "kad": ("KAD_512.pt", kad),
+    "lovt": ("lovt.ckpt", lovt),
     "blip": ("model_base_retrieval_coco.pth", blip),
     "blip-2": ("blip2_pretrained.pth", blip2),
 }

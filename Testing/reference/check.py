@@ -10,8 +10,8 @@ FOLDER has one or more kinds of cases, or folders by their names, whatever weigh
   `boxes_xyxy`; the arrays are `{i}_saliency_u8`, `{i}_image_u8` and the coarse masks
   `{i}_{km|th|crf}_top{num_contours}`.
 - cam.json and cam.npz, beside the CLIPs `biomedclip` and `openai_clip`: class activation maps, see `cams`.
-- gloria, medclip, medklip, kad or blip, .json and .npz, beside their checkpoints: models with attention, see
-  `attentive` and `crossing`.
+- gloria, medclip, medklip, kad, blip or lovt, .json and .npz, beside their checkpoints: models with attention, see
+  `attentive`, `crossing` and `sentences`.
 
 Prints the largest differences of each case, a line each. Exit status 0: all cases were run and agree; 1: a
 case differs or could not be run (dense CRF without pydensecrf2; see --without-crf); 2: FOLDER has no cases
@@ -48,6 +48,7 @@ from Testing.reference.attentive import ATTENTIVE
 from Testing.reference.cams import check_cams
 from Testing.reference.crossing import check_blip
 from Testing.reference.findings import Finding, Measure, difference, share
+from Testing.reference.sentences import check_lovt
 
 FEATURES = 1e-4  # of the largest value
 SALIENCY = 1e-3  # of the range 0..1
@@ -123,7 +124,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text("utf-8"))
 
 
-_NAMED = {"cam.json": check_cams} | ATTENTIVE | {"blip.json": check_blip}
+_NAMED = {"cam.json": check_cams} | ATTENTIVE | {"blip.json": check_blip, "lovt.json": check_lovt}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -29,6 +29,7 @@ _CLIPS = {
     "vision_model.model.embeddings.patch_embeddings.projection.weight": ("medclip-swin",),
     "disease_embedding_layer.weight": ("medklip",),
     "model/mlp_head.0.weight": ("kad",),
+    "ll_attention.key_projection.weight": ("lovt",),
     "text_encoder.encoder.layer.0.crossattention.self.query.weight": ("blip",),
     "Qformer.bert.embeddings.word_embeddings.weight": ("blip-2",),
 }

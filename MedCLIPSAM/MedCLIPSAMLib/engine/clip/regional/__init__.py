@@ -9,6 +9,7 @@ REGIONAL = {
     "medclip-swin": f"{__name__}.medclip:load_swin",
     "medklip": f"{__name__}.entities:load_medklip",
     "kad": f"{__name__}.entities:load_kad",
+    "lovt": f"{__name__}.lovt:load_lovt",
     "blip": f"{__name__}.blip:load_blip",
     "blip-2": f"{__name__}.blip:load_blip2",
 }
