@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError
 
-_HEAD_WIDTH = 64  # of every published BERT; tensors do not tell it
+HEAD_WIDTH = 64  # of every published BERT; tensors do not tell it
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class BertSize:
             segments=len(state["text.segment.weight"]),
             width=width,
             blocks=sum(name.startswith("text.") and name.endswith(".linear1.weight") for name in state),
-            heads=heads or width // _HEAD_WIDTH,
+            heads=heads or width // HEAD_WIDTH,
             hidden=len(state["text.encoder.layers.0.linear1.weight"]),
             projection=tuple(len(state[name]) for name in sorted(state) if name.startswith("text.proj.")),
             epsilon=epsilon,
@@ -108,9 +108,10 @@ class FolderTokenizer:
     def __call__(self, texts: list[str]) -> Tensor:
         return torch.tensor([encoding.ids for encoding in self._encode(texts)])
 
-    def pieces(self, text: str) -> list[str]:
-        """The pieces of words that the ids of one text stand for, those that begin and end it among them."""
-        return self._encode([text])[0].tokens
+    def pieces(self, text: str) -> tuple[Tensor, list[str]]:
+        """(1, L) ids of one text, and the pieces of words that they stand for."""
+        (encoding,) = self._encode([text])
+        return torch.tensor([encoding.ids]), encoding.tokens
 
     def _encode(self, texts: list[str]) -> list[Encoding]:
         if self._tokenizer is None:

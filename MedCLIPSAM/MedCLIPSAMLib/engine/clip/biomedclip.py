@@ -29,11 +29,10 @@ from .folder import (
     find_weights,
     read_config,
 )
-from .layouts import HUB, HUGGING_FACE, rename
+from .layouts import HUB, HUGGING_FACE, misfit, rename
+from .pixels import CLIP_COLOURS
 from .timm_tower import TimmTower
 
-_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _POOLER = "cls_last_hidden_state_pooler"
 _CONTEXT = 256  # tokens of text that BiomedCLIP was trained with
 _LOGIT_SCALE = 85.2  # exp(4.4454), BiomedCLIP's, where a file does not tell it
@@ -131,14 +130,8 @@ def _assemble(
     logit_scale: float,
 ) -> DualEncoder:
     """Fills the towers, which are built without storage, with the tensors of the file."""
-    wanted = towers.state_dict()
-    for name in sorted(wanted.keys() | state.keys()):
-        if name not in state:
-            raise _unfit(weights, f"no '{name}'")
-        if name not in wanted:
-            raise _unfit(weights, f"no use for '{name}'")
-        if state[name].shape != wanted[name].shape:
-            raise _unfit(weights, f"'{name}' is of another size")
+    if problem := misfit(towers.state_dict(), state):
+        raise _unfit(weights, problem)
     towers.load_state_dict(state, assign=True)
     towers = towers.eval().requires_grad_(False).to(device)
     return DualEncoder(
@@ -147,8 +140,8 @@ def _assemble(
         vision=towers.vision,
         text=towers.text,
         tokenize=FolderTokenizer(weights.parent, min(context, towers.text.position.num_embeddings)),
-        mean=mean or _CLIP_MEAN,
-        std=std or _CLIP_STD,
+        mean=mean or CLIP_COLOURS[0],
+        std=std or CLIP_COLOURS[1],
         device=device,
         logit_scale=logit_scale,
     )

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..machine.arrays import to_tensor
 from ..published import PUBLISHED
 from .attention import AttentionBlock
 from .base import ImageTextModel, Recommendation
+from .pixels import normalised
 
 _PUBLISHED_DEPTH = 12
 
@@ -77,9 +77,7 @@ class DualEncoder:
         return self._text(ids.to(self.device))
 
     def preprocess(self, rgb: np.ndarray) -> Tensor:
-        pixels = to_tensor(rgb).to(self.device).permute(0, 3, 1, 2) / 255
-        mean, std = (pixels.new_tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
-        return (pixels - mean) / std
+        return normalised(rgb, self.mean, self.std, self.device)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         with torch.no_grad():

@@ -21,6 +21,13 @@ WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")  # endings of weights
 # Of the text encoder that MedKLIP's authors took as it was published: beside their checkpoint, or in a folder there.
 BERTS = ("bert.safetensors", "bert.bin", "bert/model.safetensors", "bert/pytorch_model.bin")
 
+BERT_CONFIGS = ("bert_config.json", HUGGING_FACE_CONFIG)  # that may lie beside a BERT
+
+
+def find_bert(folder: Path) -> Path | None:
+    """The first of `BERTS` that is a file."""
+    return next((folder / name for name in BERTS if (folder / name).is_file()), None)
+
 
 def only_weights(folder: Path) -> Path:
     """The one weights file in ``folder`` itself, text encoders not counted; ModelError if there is none, or several."""

@@ -75,5 +75,17 @@ def rename(state: Mapping[str, Tensor], renames: Renames) -> dict[str, Tensor]:
     return named
 
 
+def misfit(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
+    """What keeps the tensors of ``state`` from those that a network wants, in words; "" if nothing does."""
+    for name in sorted(wanted.keys() | state.keys()):
+        if name not in state:
+            return f"no '{name}'"
+        if name not in wanted:
+            return f"no use for '{name}'"
+        if state[name].shape != wanted[name].shape:
+            return f"'{name}' is of another size"
+    return ""
+
+
 def _stacked(module: str, kind: str) -> str:
     return f"{module}.in_proj_{kind}" if module.startswith("text.") else f"{module}.qkv.{kind}"

@@ -11,12 +11,14 @@ from pathlib import Path, PurePosixPath
 from torch import Tensor
 
 from ..clip.folder import (
+    BERT_CONFIGS,
     BERTS,
     HUGGING_FACE_CONFIG,
     HUGGING_FACE_WEIGHTS,
     OPEN_CLIP_CONFIG,
     OPEN_CLIP_WEIGHTS,
     WEIGHTS,
+    find_bert,
 )
 from ..clip.regional import REGIONAL
 from ..errors import ModelError
@@ -164,14 +166,14 @@ def _which(path: Path, weights: Path, state: Mapping[str, Tensor], name: str | N
 def _regional_files(entry: Entry, weights: Path, path: Path) -> dict[str, Path]:
     """The weights under their own name, which may tell the size of pictures, the tokenizer, and a text encoder."""
     folder, files = weights.parent, {weights.name: weights}
-    encoder = next((folder / name for name in BERTS if (folder / name).is_file()), None)
+    encoder = find_bert(folder)
     if encoder is not None:
         files[f"bert{encoder.suffix}"] = encoder
     places = [folder] if encoder is None else [folder, encoder.parent]
     for place in places:
-        config = next((place / name for name in ("bert_config.json", "config.json") if (place / name).is_file()), None)
+        config = next((place / name for name in BERT_CONFIGS if (place / name).is_file()), None)
         if config is not None:
-            files["bert_config.json"] = config
+            files[BERT_CONFIGS[0]] = config
         files |= {file: place / file for file in _BESIDE if (place / file).is_file()}
     missing = [] if any(file in files for file in _TOKENIZER) else [" or ".join(_TOKENIZER)]
     if entry.name == "medklip" and encoder is None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
 
 from ..clip.base import AttentiveModel, ImageTextModel
 from .base import SaliencyBatch, SaliencyMethod, TextQuery, enlarge, stop_if
-
-_AT_ONCE = 8
 
 
 class Attention(SaliencyMethod):
@@ -31,15 +29,6 @@ class Attention(SaliencyMethod):
     def prepared_as(self) -> str:
         """See `SaliencyMethod.prepared_as`."""
         return "regions"
-
-    @property
-    def choices(self) -> dict[str, Any]:
-        """None."""
-        return {}
-
-    def at_once(self, model: ImageTextModel) -> int:
-        """A few, whose time a user does not notice."""
-        return _AT_ONCE
 
     def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, 1 + R, D)."""

@@ -113,6 +113,7 @@ class SaliencyMethod(Protocol):
     absolute: ClassVar[bool]
     preview: ClassVar[str]
     options: ClassVar[tuple[str, ...]] = ()
+    _most: ClassVar[int] = 8  # images at a time, whose time a user does not notice
 
     @classmethod
     def suits(cls, model: ImageTextModel) -> bool:
@@ -136,11 +137,11 @@ class SaliencyMethod(Protocol):
     @property
     def choices(self) -> dict[str, Any]:
         """Its options, as far as they change the result; values that JSON can hold."""
-        ...
+        return {}
 
     def at_once(self, model: ImageTextModel) -> int:
         """How many images are best explained together where `model` runs; as many as its memory allows, at most."""
-        ...
+        return self._most
 
     def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, ...) what the method needs of the images."""

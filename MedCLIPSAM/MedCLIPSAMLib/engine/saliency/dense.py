@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol, cast
+from typing import ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -13,7 +13,6 @@ from .base import SaliencyBatch, SaliencyMethod, TextQuery, enlarge, stop_if
 
 _SHARPNESS = 15.0  # the factor of cosines in the softmax that the model was trained with
 _NOTHING = 3.0  # the logit of "none of these texts" in that softmax
-_AT_ONCE = 8
 _PEAK_CELLS = 8  # the smallest organ that the model was trained to report has about this many cells
 
 
@@ -39,15 +38,6 @@ class Dense(SaliencyMethod):
     def prepared_as(self) -> str:
         """See `SaliencyMethod.prepared_as`."""
         return "cells"
-
-    @property
-    def choices(self) -> dict[str, Any]:
-        """None."""
-        return {}
-
-    def at_once(self, model: ImageTextModel) -> int:
-        """A few, whose time a user does not notice."""
-        return _AT_ONCE
 
     def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, 1 + cells, D), of a model whose cells are aligned with texts."""

@@ -32,15 +32,12 @@ class Masked(SaliencyMethod):
 
     localizer: ClassVar[str] = "kmeans"
     absolute: ClassVar[bool] = False
+    _most: ClassVar[int] = 1  # its masks fill the memory
 
     @property
     def prepared_as(self) -> str:
         """See `SaliencyMethod.prepared_as`."""
         return "pixels"
-
-    def at_once(self, model: ImageTextModel) -> int:
-        """One: its masks fill the memory."""
-        return 1
 
     def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) as it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -44,17 +44,6 @@ class OfTokens(SaliencyMethod):
 
 class Patchwise(OfTokens):
     """Tokens -> a number for each patch, computed in float32: few blocks follow, and small differences count."""
-
-    _most: ClassVar[int] = 8  # images at a time, whose time a user does not notice
-
-    @property
-    def choices(self) -> dict[str, Any]:
-        """None."""
-        return {}
-
-    def at_once(self, model: ImageTextModel) -> int:
-        """A few."""
-        return self._most
 
     @abstractmethod
     def patches(

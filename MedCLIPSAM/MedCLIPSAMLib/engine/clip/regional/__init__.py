@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-# Name in the catalogue -> function of a `Checkpoint` and a device, imported when asked for.
+# Name in the catalogue -> class, or function, that takes a `Checkpoint` and a device, or raises ModelError.
 REGIONAL = {
-    "gloria": f"{__name__}.gloria:load_gloria",
+    "gloria": f"{__name__}.gloria:GLoRIA",
     "medclip-resnet": f"{__name__}.medclip:load_resnet",
     "medclip-swin": f"{__name__}.medclip:load_swin",
-    "medklip": f"{__name__}.entities:load_medklip",
-    "kad": f"{__name__}.entities:load_kad",
-    "lovt": f"{__name__}.lovt:load_lovt",
-    "blip": f"{__name__}.blip:load_blip",
-    "blip-2": f"{__name__}.blip:load_blip2",
+    "medklip": f"{__name__}.entities:MedKLIP",
+    "kad": f"{__name__}.entities:KAD",
+    "lovt": f"{__name__}.lovt:LoVT",
+    "blip": f"{__name__}.blip:BLIP",
+    "blip-2": f"{__name__}.blip:BLIP2",
 }

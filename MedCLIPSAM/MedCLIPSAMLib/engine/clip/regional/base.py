@@ -12,14 +12,11 @@ from torch import Tensor, nn
 
 from ...errors import ModelError
 from ...files.checksum import sha256
-from ...machine.arrays import to_tensor
 from ..attention import AttentionBlock
 from ..base import ImageTextModel, Recommendation
 from ..bert import BertTower, FolderTokenizer
+from ..pixels import Colours, normalised
 from .reading import Checkpoint
-
-Channels = tuple[float, float, float]
-IMAGENET: tuple[Channels, Channels] = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class RegionalModel(ABC):
@@ -27,7 +24,6 @@ class RegionalModel(ABC):
 
     Args:
         parts: all its modules.
-        colours: mean and standard deviation of channels in 0..1.
     """
 
     answers: ClassVar[bool] = False
@@ -45,7 +41,7 @@ class RegionalModel(ABC):
         tokenize: FolderTokenizer,
         parts: nn.Module,
         image_size: int,
-        colours: tuple[Channels, Channels],
+        colours: Colours,
         logit_scale: float = 1.0,
     ) -> None:
         self.name = checkpoint.weights.parent.resolve().name
@@ -79,9 +75,7 @@ class RegionalModel(ABC):
 
     def preprocess(self, rgb: np.ndarray) -> Tensor:
         """(N, S, S, 3) uint8 -> (N, 3, S, S) float32 on the model's device, scaled and normalised."""
-        pixels = to_tensor(rgb).to(self.device).permute(0, 3, 1, 2) / 255
-        mean, std = (pixels.new_tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
-        return (pixels - mean) / std
+        return normalised(rgb, self.mean, self.std, self.device)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, D), not normalised."""

@@ -12,15 +12,15 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from ..bert import FolderTokenizer
-from .base import Channels, RegionalModel
+from ..bert import HEAD_WIDTH, FolderTokenizer
+from ..pixels import CLIP_COLOURS
+from .base import RegionalModel
 from .crossing import CrossTower, by_gradient
 from .reading import Checkpoint
 
-_COLOURS: tuple[Channels, Channels] = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _SHOWN = 7 / 12  # number (0-based) of the block whose attention BLIP's authors show, as a share of all
 _CONTEXT = 35
-_WIDE_HEADS = {1408: 16}  # of image towers whose heads are not 64 wide
+_WIDE_HEADS = {1408: 16}  # of image towers whose heads are of another width
 
 
 class Matching(RegionalModel):
@@ -41,7 +41,7 @@ class Matching(RegionalModel):
         places = tower.embeddings.position_embeddings.num_embeddings
         tokenize = FolderTokenizer(checkpoint.weights.parent, min(_CONTEXT, places))
         parts = nn.ModuleList([self._vision, tower, self._head, *others])
-        super().__init__(checkpoint, device, tokenize, parts, image_size, _COLOURS)
+        super().__init__(checkpoint, device, tokenize, parts, image_size, CLIP_COLOURS)
 
     @abstractmethod
     def match(self, image: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -176,27 +176,9 @@ def _vision(checkpoint: Checkpoint) -> tuple[VisionTransformer, int]:
             num_classes=0,
             embed_dim=width,
             depth=depth,
-            num_heads=_WIDE_HEADS.get(width, max(1, width // 64)),
+            num_heads=_WIDE_HEADS.get(width, max(1, width // HEAD_WIDTH)),
             mlp_ratio=hidden / width,
             norm_layer=partial(nn.LayerNorm, eps=1e-6),
             final_norm="norm.weight" in state,
         )
     return checkpoint.fill(tower, state), size
-
-
-def load_blip(checkpoint: Checkpoint, device: torch.device) -> BLIP:
-    """From LAVIS's checkpoint for image-text matching.
-
-    Raises:
-        ModelError: it is none.
-    """
-    return BLIP(checkpoint, device)
-
-
-def load_blip2(checkpoint: Checkpoint, device: torch.device) -> BLIP2:
-    """From LAVIS's checkpoint of the first stage.
-
-    Raises:
-        ModelError: it is none.
-    """
-    return BLIP2(checkpoint, device)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..bert import HEAD_WIDTH
 from .reading import Checkpoint
 
-_HEAD_WIDTH = 64  # of every published one; tensors do not tell it
 _EPSILON = 1e-12
 _BLOCK = re.compile(r"^encoder\.layer\.(\d+)\.")
 
@@ -112,7 +112,7 @@ class CrossTower(nn.Module):
         positions, _ = checkpoint.shape(state, "embeddings.position_embeddings.weight", 2)
         hidden, _ = checkpoint.shape(state, "encoder.layer.0.intermediate.dense.weight", 2)
         numbers = sorted({int(match[1]) for name in state if (match := _BLOCK.match(name))})
-        heads = heads or max(1, width // _HEAD_WIDTH)
+        heads = heads or max(1, width // HEAD_WIDTH)
         blocks = []
         for number in numbers:
             key = f"encoder.layer.{number}.crossattention.self.key.weight"

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from ...errors import ModelError
 from ...files.weights import read_state_dict
-from ..folder import BERTS
-from .base import IMAGENET, WithBert
+from ..folder import BERTS, find_bert
+from ..pixels import IMAGENET_COLOURS
+from .base import WithBert
 from .reading import Checkpoint
 from .residual import ResidualNet, in_order
 
@@ -117,9 +118,9 @@ class EntityModel(WithBert):
         self._net = ResidualNet.of(checkpoint, in_order(state))
         first, second = (checkpoint.linear(checkpoint.under(f"{prefix}res_l{number}.")) for number in (1, 2))
         self._head = nn.Sequential(first, nn.ReLU(), second)
-        self._layers = self._net.widths.index(first.in_features) + 1 if first.in_features in self._net.widths else 0
-        if not self._layers:
+        if first.in_features not in self._net.widths:
             raise checkpoint.unfit(f"a layer of width {first.in_features}")
+        self._layers = self._net.widths.index(first.in_features) + 1
 
 
 class MedKLIP(EntityModel):
@@ -134,7 +135,7 @@ class MedKLIP(EntityModel):
         text = beside.bert(beside.state)
         parts = nn.ModuleList([self._net, self._head, self._decoder, self._classifier, self._embed, text])
         tokenize = self._reads(beside, text, _MEDKLIP_CONTEXT)
-        super().__init__(checkpoint, device, tokenize, parts, _MEDKLIP_SIDE, IMAGENET)
+        super().__init__(checkpoint, device, tokenize, parts, _MEDKLIP_SIDE, IMAGENET_COLOURS)
 
     def encode_token_ids(self, ids: Tensor) -> Tensor:
         """See `RegionalModel.encode_token_ids`."""
@@ -160,14 +161,13 @@ class KAD(EntityModel):
         self._look(checkpoint, checkpoint.under("image_encoder/res_features."), "image_encoder/")
         self._decoder = Decoder.of(checkpoint, "model/decoder.")
         self._classifier = checkpoint.linear(checkpoint.under("model/mlp_head.0."))
-        bert = checkpoint.under("text_encoder/bert_model.")
-        self._pooler = checkpoint.linear({part: bert.pop(f"pooler.dense.{part}") for part in ("weight", "bias")})
+        pooler = checkpoint.linear(checkpoint.under("text_encoder/bert_model.pooler.dense."))
         first, last = (checkpoint.linear(checkpoint.under(f"text_encoder/mlp_embed.{number}.")) for number in (0, 2))
-        self._embed = nn.Sequential(self._pooler, nn.Tanh(), first, nn.GELU(), last)
-        text = checkpoint.bert(bert)
+        self._embed = nn.Sequential(pooler, nn.Tanh(), first, nn.GELU(), last)
+        text = checkpoint.bert(checkpoint.under("text_encoder/bert_model."))
         side = _KAD_LARGE if str(_KAD_LARGE) in checkpoint.weights.name else _KAD_SIDES[self._layers]
         parts = nn.ModuleList([self._net, self._head, self._decoder, self._classifier, self._embed, text])
-        super().__init__(checkpoint, device, self._reads(checkpoint, text, _KAD_CONTEXT), parts, side, IMAGENET)
+        super().__init__(checkpoint, device, self._reads(checkpoint, text, _KAD_CONTEXT), parts, side, IMAGENET_COLOURS)
 
     @torch.no_grad()
     def encode_token_ids(self, ids: Tensor) -> Tensor:
@@ -190,29 +190,11 @@ class KAD(EntityModel):
 def _bert_beside(checkpoint: Checkpoint) -> Checkpoint:
     """The text encoder that MedKLIP's authors took as it was published, and do not give."""
     folder = checkpoint.weights.parent
-    files = [folder / name for name in BERTS if (folder / name).is_file()]
-    if not files:
+    file = find_bert(folder)
+    if file is None:
         raise ModelError(
             f"'{folder}' has no text encoder, so that MedKLIP cannot be asked anything: put the weights of"
             f" Bio_ClinicalBERT there as {BERTS[1]} (or {BERTS[0]}), and its vocab.txt."
         )
-    state = {name.removeprefix("bert."): tensor for name, tensor in read_state_dict(files[0]).items()}
-    return Checkpoint(files[0], {name: tensor for name, tensor in state.items() if not name.startswith("cls.")})
-
-
-def load_medklip(checkpoint: Checkpoint, device: torch.device) -> MedKLIP:
-    """From the authors' checkpoint, with the weights of Bio_ClinicalBERT beside it.
-
-    Raises:
-        ModelError: it is none, or the text encoder is missing.
-    """
-    return MedKLIP(checkpoint, device)
-
-
-def load_kad(checkpoint: Checkpoint, device: torch.device) -> KAD:
-    """From the authors' checkpoint.
-
-    Raises:
-        ModelError: it is none.
-    """
-    return KAD(checkpoint, device)
+    state = {name.removeprefix("bert."): tensor for name, tensor in read_state_dict(file).items()}
+    return Checkpoint(file, {name: tensor for name, tensor in state.items() if not name.startswith("cls.")})

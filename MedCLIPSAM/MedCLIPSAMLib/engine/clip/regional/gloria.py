@@ -35,8 +35,7 @@ class GLoRIA(WithBert):
         image = checkpoint.under("gloria.img_encoder.model.")
         self._net = ResidualNet.of(checkpoint, image)
         self._whole = checkpoint.linear(checkpoint.under("gloria.img_encoder.global_embedder."))
-        local = checkpoint.under("gloria.img_encoder.local_embedder.")
-        self._local = checkpoint.linear({"weight": local["weight"].flatten(1)} if "weight" in local else local)
+        self._local = checkpoint.linear(checkpoint.under("gloria.img_encoder.local_embedder."))
         text = checkpoint.bert(checkpoint.under("gloria.text_encoder.model."))
         parts = nn.ModuleList([self._net, self._whole, self._local, text])
         tokenize = self._reads(checkpoint, text, _CONTEXT)
@@ -52,20 +51,23 @@ class GLoRIA(WithBert):
 
     def words(self, text: str) -> Tensor:
         """(L, D) of what begins the text, its words, and what ends it."""
-        ids = self._tokenize([text])
-        pieces = self._tokenize.pieces(text)
-        states = torch.stack(self._hidden(ids)[-_LAST:]).sum(0)[0]
+        ids, pieces = self._tokenize.pieces(text)
+        states = self._states(ids)[0]
         word = torch.tensor([not piece.startswith("##") for piece in pieces], device=self.device).cumsum(0) - 1
         return states.new_zeros((int(word[-1]) + 1, states.shape[1])).index_add(0, word, states)
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
         """See `RegionalModel.encode_text`; the mean over all words."""
-        return torch.stack([self.words(plain(text)).sum(0) / self.places for text in texts])
+        return super().encode_text([plain(text) for text in texts])
 
     def encode_token_ids(self, ids: Tensor) -> Tensor:
-        """See `RegionalModel.encode_token_ids`: the same, as a sum over pieces is one over words."""
+        """See `RegionalModel.encode_token_ids`; a sum over pieces is one over words."""
         kept = (ids != self._text.padding_id).to(self.device)
-        return (torch.stack(self._hidden(ids)[-_LAST:]).sum(0) * kept[..., None]).sum(1) / self.places
+        return (self._states(ids) * kept[..., None]).sum(1) / self.places
+
+    def _states(self, ids: Tensor) -> Tensor:
+        """(T, L) ids -> (T, L, D) of pieces of words."""
+        return torch.stack(self._hidden(ids)[-_LAST:]).sum(0)
 
     def ask(self, wordings: Sequence[str], contrast: Sequence[str]) -> tuple[Tensor, ...]:
         """(L, D) words of each wording, without what ends it: so the authors' maps are made."""
@@ -86,12 +88,3 @@ def attention(words: Tensor, regions: Tensor, sharpness: float = _SHARPNESS) -> 
 def plain(text: str) -> str:
     """A text as the model was taught: lower case, nothing between words."""
     return " ".join(re.findall(r"\w+", text.lower()))
-
-
-def load_gloria(checkpoint: Checkpoint, device: torch.device) -> GLoRIA:
-    """From the authors' checkpoint.
-
-    Raises:
-        ModelError: it is none.
-    """
-    return GLoRIA(checkpoint, device)

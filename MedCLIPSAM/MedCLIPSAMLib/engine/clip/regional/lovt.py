@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .base import Channels, WithBert
+from ..pixels import Colours
+from .base import WithBert
 from .reading import Checkpoint
 from .residual import ResidualNet
 
 _SIDE = 224
 # Its authors take mean and spread of their data, which a checkpoint does not tell; those of MIMIC-CXR are near these.
-_COLOURS: tuple[Channels, Channels] = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+_COLOURS: Colours = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 _HEADS = 8
 _LOGIT_SCALE = 10.0  # of cosines of pictures and reports: 1 / 0.1
 _CONTEXT = 512
@@ -57,8 +58,7 @@ class Alignment(nn.Module):
             checkpoint.linear(checkpoint.under(f"ll_attention.{part}_projection."))
             for part in ("key", "value", "output")
         )
-        norm = checkpoint.under("ll_attention.norm.")
-        self.norm = checkpoint.fill(nn.BatchNorm1d(checkpoint.shape(norm, "weight", 1)[0]), norm)
+        self.norm = _norm(checkpoint, "ll_attention.norm.")
 
     def scores(self, regions: Tensor, sentences: Tensor) -> Tensor:
         """(N, R, D) and (N, L, D) of the joint space -> (N, L, R): sentences on regions, before any softmax."""
@@ -118,21 +118,11 @@ class LoVT(WithBert):
 
 
 def _projection(checkpoint: Checkpoint, prefix: str) -> nn.Sequential:
-    """Two linear maps with a norm and a ReLU between; the local ones are stored as convolutions of one place."""
-    state = {name: t.flatten(1) if t.dim() == 3 else t for name, t in checkpoint.under(prefix).items()}
-    first, norm, last = (
-        {name.removeprefix(part): t for name, t in state.items() if name.startswith(part)}
-        for part in ("projection_before.", "norm.", "projection_after.")
-    )
-    width = checkpoint.shape(norm, "weight", 1)[0]
-    between = checkpoint.fill(nn.BatchNorm1d(width), norm)
-    return nn.Sequential(checkpoint.linear(first), between, nn.ReLU(), checkpoint.linear(last))
+    """Two linear maps with a norm and a ReLU between."""
+    first, last = (checkpoint.linear(checkpoint.under(f"{prefix}projection_{part}.")) for part in ("before", "after"))
+    return nn.Sequential(first, _norm(checkpoint, f"{prefix}norm."), nn.ReLU(), last)
 
 
-def load_lovt(checkpoint: Checkpoint, device: torch.device) -> LoVT:
-    """From a checkpoint that its published code writes.
-
-    Raises:
-        ModelError: it is none.
-    """
-    return LoVT(checkpoint, device)
+def _norm(checkpoint: Checkpoint, prefix: str) -> nn.BatchNorm1d:
+    state = checkpoint.under(prefix)
+    return checkpoint.fill(nn.BatchNorm1d(checkpoint.shape(state, "weight", 1)[0]), state)

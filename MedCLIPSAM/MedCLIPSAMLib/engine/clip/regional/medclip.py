@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
-from .base import Channels, WithBert
+from ..pixels import Colours
+from .base import WithBert
 from .reading import Checkpoint
 from .residual import ResidualNet
 
 _SIDE = 224
-_MEAN: Channels = (0.5862785803043838, 0.5862785803043838, 0.5862785803043838)
-_STD: Channels = (0.27950088968644304, 0.27950088968644304, 0.27950088968644304)
+_MEAN, _STD = 0.5862785803043838, 0.27950088968644304
+_COLOURS: Colours = (_MEAN, _MEAN, _MEAN), (_STD, _STD, _STD)
 _STATES = (1, 2, -1)  # hidden states of BERT that count
 _CONTEXT = 77
 _SWIN = (
@@ -54,10 +56,9 @@ class MedCLIP(WithBert):
         text = checkpoint.bert(checkpoint.under("text_model.model."))
         parts = nn.ModuleList([image, projection, self._project_text, text])
         (scale,) = checkpoint.under("logit_scale").values()
-        colours = _MEAN, _STD
         scale = min(max(float(scale), 0.0), math.log(100))
         tokenize = self._reads(checkpoint, text, _CONTEXT)
-        super().__init__(checkpoint, device, tokenize, parts, _SIDE, colours, math.exp(scale))
+        super().__init__(checkpoint, device, tokenize, parts, _SIDE, _COLOURS, math.exp(scale))
 
     @torch.no_grad()
     def regions(self, pixels: Tensor) -> Tensor:
@@ -101,11 +102,10 @@ def load_swin(checkpoint: Checkpoint, device: torch.device) -> MedCLIP:
     """
     state = _as_timm(checkpoint, checkpoint.under("vision_model.model."))
     projection = checkpoint.linear(checkpoint.under("vision_model.projection_head."))
-    blocks = [int(name.split(".")[3]) + 1 for name in state if name.endswith(".norm1.weight")]
-    stages = [int(name.split(".")[1]) for name in state if name.endswith(".norm1.weight")]
+    depths = Counter(int(name.split(".")[1]) for name in state if name.endswith(".norm1.weight"))
     tables = [
         checkpoint.shape(state, f"layers.{stage}.blocks.0.attn.relative_position_bias_table", 2)
-        for stage in sorted(set(stages))
+        for stage in sorted(depths)
     ]
     width, _, patch, _ = checkpoint.shape(state, "patch_embed.proj.weight", 4)
     hidden, _ = checkpoint.shape(state, "layers.0.blocks.0.mlp.fc1.weight", 2)
@@ -114,9 +114,7 @@ def load_swin(checkpoint: Checkpoint, device: torch.device) -> MedCLIP:
         patch,
         num_classes=0,
         embed_dim=width,
-        depths=tuple(
-            max(b for s, b in zip(stages, blocks, strict=True) if s == stage) for stage in sorted(set(stages))
-        ),
+        depths=tuple(depths[stage] for stage in sorted(depths)),
         num_heads=tuple(heads for _, heads in tables),
         window_size=(math.isqrt(tables[0][0]) + 1) // 2,
         mlp_ratio=hidden / width,

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from ...errors import ModelError
 from ..bert import BertSize, BertTower
-from ..folder import read_config
-from ..layouts import HUB, rename
+from ..folder import BERT_CONFIGS, read_config
+from ..layouts import HUB, misfit, rename
 
-_BERT_CONFIGS = ("bert_config.json", "config.json")
 _UNUSED = re.compile(r"num_batches_tracked$|relative_position_index$")
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -49,22 +48,20 @@ class Checkpoint:
             ModelError: they do not go together.
         """
         wanted = {name: tensor for name, tensor in module.state_dict().items() if not _UNUSED.search(name)}
-        for name in sorted(wanted.keys() | state.keys()):
-            if name not in state or name not in wanted:
-                raise self.unfit(f"{'no use for' if name in state else 'no'} '{name}'")
-            if state[name].shape != wanted[name].shape:
-                raise self.unfit(f"'{name}' is of another size")
+        if problem := misfit(wanted, state):
+            raise self.unfit(problem)
         module.load_state_dict(dict(state), strict=False, assign=True)
         return module
 
     def linear(self, state: Mapping[str, Tensor]) -> nn.Linear:
-        """From "weight" and, where there is one, "bias".
+        """From "weight", which may be stored as a convolution of one place, and, where there is one, "bias".
 
         Raises:
             ModelError: they do not go together.
         """
-        outputs, inputs = self.shape(state, "weight", 2)
-        return self.fill(nn.Linear(inputs, outputs, bias="bias" in state), state)
+        flat = {name: tensor.flatten(1) if tensor.dim() > 2 else tensor for name, tensor in state.items()}
+        outputs, inputs = self.shape(flat, "weight", 2)
+        return self.fill(nn.Linear(inputs, outputs, bias="bias" in flat), flat)
 
     def bert(self, state: Mapping[str, Tensor]) -> BertTower:
         """As the hub names its tensors; a configuration beside the weights tells the heads, if it is no common one.
@@ -72,7 +69,7 @@ class Checkpoint:
         Raises:
             ModelError: it is none.
         """
-        files = [self.weights.parent / name for name in _BERT_CONFIGS]
+        files = [self.weights.parent / name for name in BERT_CONFIGS]
         configs = [read_config(file) for file in files if file.is_file()]
         config = next((each for each in configs if each.get("model_type") == "bert"), {})
         named = rename({f"text.transformer.{name}": tensor for name, tensor in state.items()}, HUB)
