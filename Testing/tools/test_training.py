@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from MedCLIPSAMLib.engine.clip.quickstart.net import QuickStartConfig, TextTower
 from MedCLIPSAMLib.engine.clip.quickstart.second_net import SecondConfig, SecondNet
 from quickstart.closer.bank import FEATURES, Bank, features_file, fill
-from quickstart.closer.train import Lessons
+from quickstart.closer.train import Lessons, choose_cells
 from quickstart.drawing.anatomy import add_effusion, add_lesion, move_aorta
 from quickstart.drawing.draw import draw, fractions
 from quickstart.drawing.people import kept, person_of
@@ -62,6 +62,19 @@ def test_drawn_slices_are_labelled_everywhere_and_differ(trunk):
         assert torch.allclose(shares.sum(0), torch.ones(16, 16))
     assert len({sample.image.float().mean().item() for sample in samples}) == len(samples)
     assert any((sample.labels == LABEL_INDEX["liver"]).any() for sample in samples)
+
+
+def test_something_small_is_asked_as_often_as_something_large():
+    labels = torch.full((1, 256, 256), LABEL_INDEX["soft"])
+    labels[:, :160], labels[:, 200:208, 40:60] = LABEL_INDEX["liver"], LABEL_INDEX["pancreas"]
+    torch.manual_seed(0)
+    chosen, stands_for = choose_cells(labels, 400)
+    seen = labels[0, ::2, ::2].flatten()[chosen[0]]
+    liver, pancreas = ((seen == LABEL_INDEX[name]) for name in ("liver", "pancreas"))
+    assert 150 < pancreas.sum() < 250  # half of the 400 with a name, and next to none of those anywhere
+    assert 400 < liver.sum() < 500
+    assert stands_for[0, pancreas].sum() == pytest.approx(4 * 10, rel=0.1)  # as many cells as it has
+    assert stands_for[0, liver].sum() == pytest.approx(80 * 128, rel=0.1)
 
 
 def test_slices_of_all_planes_lie_as_the_product_shows_them():

@@ -33,7 +33,7 @@ def test_answers_what_the_first_look_does_not_know_or_finds_worse(second):
     known = set(first.vocabulary.terms)
     assert second.about.answers.keys() - known, "what nobody else finds"
     assert set(known_terms()) == second.about.answers.keys() | known
-    assert second.about.confirms <= known - second.about.answers.keys()
+    assert second.about.confirms <= known
     for term, modalities in second.about.answers.items():
         meant = first.vocabulary.meaning(TextQuery.encode(first, [term]).target)
         assert meant == (term if term in known else None), term

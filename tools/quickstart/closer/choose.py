@@ -22,7 +22,7 @@ from MedCLIPSAMLib.engine.volume import MODALITIES
 _GOOD = 0.5  # Dice from which a term is worth an answer that nobody else gives
 _BETTER = 0.1  # by which it must exceed the first look's
 _SLICES = 4  # on so many, of people who were kept from training
-_WORTH = 5  # claims that a doubt must take away for each find that it costs
+_WORTH = 5  # claims that a doubt must take away for each slice with the structure that it costs
 _CLAIMED = 0.1  # of slices without it, that a term may be claimed on at most
 
 
@@ -51,15 +51,18 @@ def _does_better(rows: Sequence[dict[str, Any]]) -> bool:
 
 
 def confirmed(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Terms of which the second look doubts what the first finds wrongly much oftener than what it finds rightly."""
+    """Terms of which the second look doubts what the first finds wrongly much oftener than what is there.
+
+    What is there counts whether the first look finds it or not: the more slices, the surer what a doubt costs.
+    """
     found = []
     for (term,), group in _grouped(rows, "term").items():
-        both = [row for row in group if row["first"] and row["first"]["found"] and row["second"]]
-        doubted = [row["second"]["score"] < UNDOUBTED for row in both]
-        right = sum(row["present"] for row in both)
-        lost = sum(doubt and row["present"] for doubt, row in zip(doubted, both, strict=True))
-        gained = sum(doubted) - lost
-        if right >= _SLICES and gained >= _WORTH * lost:
+        both = [row for row in group if row["first"] and row["second"]]
+        there = [row for row in both if row["present"]]
+        lost = sum(row["second"]["score"] < UNDOUBTED for row in there)
+        claimed = [row for row in both if not row["present"] and row["first"]["found"]]
+        gained = sum(row["second"]["score"] < UNDOUBTED for row in claimed)
+        if len(there) >= _SLICES and gained >= _WORTH * lost:
             found.append(term)
     return sorted(found)
 

@@ -33,7 +33,8 @@ from .bank import Bank, features_file
 
 log = logging.getLogger("quickstart")
 _SIDE = 128  # cells of the map
-_CELLS = 400  # of a slice, anywhere; and as many again where there is something with a name
+_CELLS = 400  # of a slice, anywhere; and as many again where there is something with a name, of each alike many
+_LEAST = 64  # pixels below which something gets fewer of them
 _UNSEEN = 12  # texts of nothing, at each step
 _DROPPED = 0.05  # of the channels of features
 _NAMELESS = torch.tensor([LABEL_INDEX[name] for name in ("other", "air", "fat", "soft", "bone", "gas")])
@@ -66,7 +67,7 @@ class Lessons:
             features = F.dropout2d(features.contiguous(memory_format=torch.channels_last), _DROPPED, net.training)
             cells, tokens = net.closer(features, greys.contiguous(memory_format=torch.channels_last))
             cells = cells.flatten(2).transpose(1, 2)
-            chosen, stands_for = _choose(labels, _CELLS)
+            chosen, stands_for = choose_cells(labels, _CELLS)
             seen = net.closer.project(cells.gather(1, chosen[..., None].expand(-1, -1, cells.shape[2])))
             picture = net.closer.picture(tokens)
         target, decided = self._targets(labels, chosen)
@@ -105,14 +106,18 @@ class Lessons:
         return self._groups[four].mean(2).transpose(1, 2), self._settled[four].amin(2).transpose(1, 2) > 0
 
 
-def _choose(labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def choose_cells(labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """(N, 2 * count) numbers of cells, half of them anywhere and half where something has a name, if anything has.
 
+    Of these, each label gets alike many: a pancreas would have four of them beside a liver, too few to tell an overlap.
     Also how many cells each stands for, (N, 2 * count), so that a sum over them is that over all cells: without it a
     network learns that half of a picture has a name.
     """
     named = ~torch.isin(labels, _NAMELESS)
-    weight = F.avg_pool2d(named.float()[:, None], labels.shape[1] // _SIDE).flatten(1) + 1e-6
+    flat = labels.flatten(1)
+    pixels = torch.zeros(len(flat), 256).scatter_add_(1, flat, torch.ones(flat.shape)).clamp(min=_LEAST)
+    share = (named.flatten(1) / pixels.gather(1, flat)).view_as(labels)
+    weight = F.avg_pool2d(share[:, None], labels.shape[1] // _SIDE).flatten(1) + 1e-9
     share = weight / weight.sum(1, keepdim=True)
     chosen = torch.cat(
         [torch.randint(_SIDE * _SIDE, (len(labels), count)), torch.multinomial(share, count, replacement=True)], 1
