@@ -56,6 +56,7 @@ def main(only: str = "") -> None:
         command = [sys.executable, "-m", "Testing.benchmarks.methods", "--only", name]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         found[name] = json.loads(answer.splitlines()[-1])
+        print(f"{name}: {found[name]['seconds']:.2f} s", flush=True)  # the slow ones take minutes
     table = Table("method", "seconds a slice", "of exact M2IB", "MiB more")
     for name, row in sorted(found.items(), key=lambda each: each[1]["seconds"]):
         share = row["seconds"] / found[_EXACT]["seconds"]
