@@ -68,7 +68,7 @@ def test_something_small_is_asked_as_often_as_something_large():
     labels = torch.full((1, 256, 256), LABEL_INDEX["soft"])
     labels[:, :160], labels[:, 200:208, 40:60] = LABEL_INDEX["liver"], LABEL_INDEX["pancreas"]
     torch.manual_seed(0)
-    chosen, stands_for = choose_cells(labels, 400)
+    chosen, stands_for = choose_cells(labels, torch.bincount(labels.flatten(), minlength=len(LABELS))[None], 400)
     seen = labels[0, ::2, ::2].flatten()[chosen[0]]
     liver, pancreas = ((seen == LABEL_INDEX[name]) for name in ("liver", "pancreas"))
     assert 150 < pancreas.sum() < 250  # half of the 400 with a name, and next to none of those anywhere

@@ -61,13 +61,14 @@ class Lessons:
         labels = torch.from_numpy(self._bank.labels[rows]).long()
         known = torch.from_numpy(self._bank.known[rows]) > 0
         globals_ = torch.from_numpy(self._bank.globals[rows]).float()
+        pixels = torch.stack([torch.bincount(each.view(-1), minlength=len(self._groups)) for each in labels])
         texts = self._texts.draw(_UNSEEN)
         # The fused attention's backward pass takes longer than plain products at so few tokens.
         with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
             features = F.dropout2d(features.contiguous(memory_format=torch.channels_last), _DROPPED, net.training)
             cells, tokens = net.closer(features, greys.contiguous(memory_format=torch.channels_last))
             cells = cells.flatten(2).transpose(1, 2)
-            chosen, stands_for = choose_cells(labels, _CELLS)
+            chosen, stands_for = choose_cells(labels, pixels, _CELLS)
             seen = net.closer.project(cells.gather(1, chosen[..., None].expand(-1, -1, cells.shape[2])))
             picture = net.closer.picture(tokens)
         target, decided = self._targets(labels, chosen)
@@ -85,8 +86,7 @@ class Lessons:
             net.dense_offset,
             stands_for,
         )
-        area = torch.stack([torch.bincount(each.view(-1), minlength=len(self._groups)) for each in labels])
-        area = (area.float() / labels[0].numel()) @ self._groups
+        area = (pixels.float() / labels[0].numel()) @ self._groups
         presence = presence_loss(
             picture.float(),
             texts,
@@ -106,18 +106,17 @@ class Lessons:
         return self._groups[four].mean(2).transpose(1, 2), self._settled[four].amin(2).transpose(1, 2) > 0
 
 
-def choose_cells(labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def choose_cells(labels: Tensor, pixels: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """(N, 2 * count) numbers of cells, half of them anywhere and half where something has a name, if anything has.
 
     Of these, each label gets alike many: a pancreas would have four of them beside a liver, too few to tell an overlap.
     Also how many cells each stands for, (N, 2 * count), so that a sum over them is that over all cells: without it a
-    network learns that half of a picture has a name.
+    network learns that half of a picture has a name. ``pixels`` (N, labels): how many each label has.
     """
-    named = ~torch.isin(labels, _NAMELESS)
-    flat = labels.flatten(1)
-    pixels = torch.zeros(len(flat), 256).scatter_add_(1, flat, torch.ones(flat.shape)).clamp(min=_LEAST)
-    share = (named.flatten(1) / pixels.gather(1, flat)).view_as(labels)
-    weight = F.avg_pool2d(share[:, None], labels.shape[1] // _SIDE).flatten(1) + 1e-9
+    rarity = 1 / pixels.clamp(min=_LEAST)
+    rarity[:, _NAMELESS] = 0
+    of_pixels = rarity.gather(1, labels.flatten(1)).view_as(labels)
+    weight = F.avg_pool2d(of_pixels[:, None], labels.shape[1] // _SIDE).flatten(1) + 1e-9
     share = weight / weight.sum(1, keepdim=True)
     chosen = torch.cat(
         [torch.randint(_SIDE * _SIDE, (len(labels), count)), torch.multinomial(share, count, replacement=True)], 1
