@@ -19,9 +19,12 @@ $(INSTALLED): pyproject.toml setup.py constraints.txt
 demo: $(INSTALLED)
 	$(BIN)/medclipsam demo
 
+# AMX=yes or AMX=no: as on a processor that multiplies matrices in bf16, or on one that does not.
+AMX :=
+
 test: $(INSTALLED)
-	$(BIN)/python -m pytest Testing --ignore Testing/panel
-	$(BIN)/python -m pytest Testing/panel  # a process of its own: there 3D Slicer has a window
+	$(BIN)/python -m pytest Testing --ignore Testing/panel $(if $(AMX),--amx $(AMX))
+	$(BIN)/python -m pytest Testing/panel $(if $(AMX),--amx $(AMX))  # a process of its own: there 3D Slicer has a window
 
 # The tests of the scene and the panel with the packages that each 3D Slicer ships (Testing/host/slicer_versions.toml).
 slicer-versions: $(INSTALLED)

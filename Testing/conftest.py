@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Generator
 from importlib.util import find_spec
@@ -27,22 +28,34 @@ def shared() -> Path | None:
 
 
 @pytest.fixture(autouse=True)
-def model_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def model_store(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Generator[Path, None, None]:
     """An empty store of models, and no settings of a user, whatever this computer has."""
     folder = tmp_path_factory.mktemp("models")
     monkeypatch.setenv("MEDCLIPSAM_MODELS", str(folder))
     home = tmp_path_factory.mktemp("home")
     for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(home))
-    return folder
+    yield folder
+    for written in (folder, home):
+        shutil.rmtree(written, ignore_errors=True)  # an engine that is ending may still have a file there
 
 
 _MARK, _NAME = re.compile(r"mark\.row\(([^)]*)\)"), re.compile(r'"([^"]+)"')
 _OUTCOMES = pytest.StashKey[dict[str, list[bool]]]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--amx", choices=("yes", "no"), help="as on a processor that has AMX or has none, not as it is")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Tests name the rows of the table of faults that they try."""
+    """Tests name the rows of the table of faults that they try, and run as on the processor that was asked for."""
+    if processor := config.getoption("--amx"):
+        from .amx import say_amx  # loads PyTorch, which a run of a few tests need not wait for
+
+        say_amx(processor == "yes")
     config.addinivalue_line("markers", "row(name): tries a row of Testing/robustness/matrix.csv")
     config.addinivalue_line("markers", "slow: takes minutes; left out by `make test`, not by `make robustness`")
     config.stash[_OUTCOMES] = {}

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 from rich.console import Console
 
 from MedCLIPSAMLib.engine.machine.allocation import keep_freed_memory
 
+from ..amx import say_amx
 from . import chain, saliency, segmenter
 from .figures import Figure, publish
 from .materials import biomedclip_sized
@@ -26,7 +25,7 @@ def main(
     """Measures, prints one table, and leaves benchmark.json and a plot."""
     console = Console(width=140)
     if without_amx:
-        _hide_amx()
+        say_amx(False)
     keep_freed_memory()  # as the command line does
     model = biomedclip_sized()
     console.print("exact M2IB against the textbook ...")
@@ -52,13 +51,6 @@ def main(
     publish(figures, out)
     if all_of_it:
         saliency.less_work(console, slices=4)
-
-
-def _hide_amx() -> None:
-    """From PyTorch, and from oneDNN, which reads the variable before its first product."""
-    os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE"
-    told = torch.cpu.get_capabilities
-    torch.cpu.get_capabilities = lambda: {**told(), "amx_bf16": False}
 
 
 if __name__ == "__main__":
