@@ -26,13 +26,13 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest Testing --ignore Testing/panel $(if $(AMX),--amx $(AMX))
 	$(BIN)/python -m pytest Testing/panel $(if $(AMX),--amx $(AMX))  # a process of its own: there 3D Slicer has a window
 
-# The tests of the scene and the panel with the packages that each 3D Slicer ships (Testing/host/slicer_versions.toml).
+# The tests of the scene and the panel with the packages that each 3D Slicer ships (Testing/versions/slicer_versions.toml).
 slicer-versions: $(INSTALLED)
-	$(BIN)/python -m Testing.host.slicer_versions
+	$(BIN)/python -m Testing.versions.slicer_versions
 
 # With those of the oldest, and only the tests in which versions show.
 slicer-oldest: $(INSTALLED)
-	$(BIN)/python -m Testing.host.slicer_versions --quick 5.10
+	$(BIN)/python -m Testing.versions.slicer_versions --quick 5.10
 
 # Every row of Testing/robustness/matrix.csv, those that take minutes too.
 robustness: $(INSTALLED)

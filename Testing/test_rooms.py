@@ -1,14 +1,16 @@
-"""Panel, scene and engine: arrows between them point one way, and the engine knows nothing of 3D Slicer."""
+"""Rooms have one job each: arrows between panel, scene and engine point one way, and none is too full."""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-LIBRARY = Path(__file__).parents[1] / "MedCLIPSAM" / "MedCLIPSAMLib"
+REPOSITORY = Path(__file__).parents[1]
+LIBRARY = REPOSITORY / "MedCLIPSAM" / "MedCLIPSAMLib"
 FORBIDDEN = {
     "engine": {"slicer", "vtk", "vtkmodules", "qt", "ctk", "scene", "panel", "cli"},
     "scene": {"qt", "ctk", "panel", "cli"},
@@ -35,3 +37,11 @@ def test_rooms_know_only_those_below(room):
     assert files
     wrong = {(file.name, name) for file in files for name in imports(file) if name in FORBIDDEN[room]}
     assert not wrong
+
+
+@pytest.mark.parametrize("part", ["MedCLIPSAM", "Testing", "tools"])
+def test_files_and_folders_have_one_job_each(part):
+    files = list((REPOSITORY / part).rglob("*.py"))
+    assert files
+    assert not {file for file in files if len(file.read_text("utf-8").splitlines()) > 400}
+    assert not {folder for folder, number in Counter(file.parent for file in files).items() if number > 15}

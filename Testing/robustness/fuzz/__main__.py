@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
-from .fuzz_python import PYTHON, write_seeds
-from .fuzz_supervisor import IN_MEMORY, ROOT, Found, environment, search
-from .fuzz_targets import NATIVE
+from .search.guided import PYTHON, write_seeds
+from .search.supervisor import IN_MEMORY, ROOT, Found, environment, search
+from .search.targets import NATIVE
 
 _KEPT = Path("output/fuzz")
 
@@ -53,7 +53,7 @@ def search_python(target: str, seconds: int) -> Found:
         options.append("-rss_limit_mb=0")  # libFuzzer counts the most that the process which starts it ever had
         options.append(f"-artifact_prefix={_KEPT.resolve() / target}-")
         ended = subprocess.run(
-            [sys.executable, "-m", f"{__package__}.fuzz_python", target, room, *options],
+            [sys.executable, "-m", f"{__package__}.search.guided", target, room, *options],
             cwd=ROOT,
             env=environment(),
             stdout=subprocess.PIPE,

@@ -20,10 +20,10 @@ from MedCLIPSAMLib.engine.prompt.prompt import PromptSet
 from MedCLIPSAMLib.panel.rows import Rows
 from MedCLIPSAMLib.scene.segmentation.provenance import Provenance
 
-from .fuzz_cases import nifti_header
-from .fuzz_checks import check_message
-from .fuzz_json_cases import damaged_json
-from .fuzz_python import SEEDS, check_of
+from .checks import check_message
+from .damaged.images import nifti_header
+from .damaged.json_documents import damaged_json
+from .search.guided import SEEDS, check_of
 
 pytestmark = pytest.mark.row("fuzz-json")
 

@@ -12,9 +12,9 @@ import torch
 from MedCLIPSAMLib.engine.errors import ModelError
 from MedCLIPSAMLib.engine.files.weights import read_state_dict
 
-from .fuzz_apart import apart
-from .fuzz_checkpoint_cases import TENSORS, archive, safetensors_file, tensor_pickle
-from .fuzz_checks import check_message
+from .checks import check_message
+from .damaged.checkpoints import TENSORS, archive, safetensors_file, tensor_pickle
+from .search.apart import apart
 
 pytestmark = pytest.mark.row("fuzz-checkpoints")
 

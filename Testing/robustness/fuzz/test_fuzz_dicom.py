@@ -13,9 +13,8 @@ import pytest
 from MedCLIPSAMLib.scene.volumes import read_volume, volume_from_node
 
 from ...scene.dicom.dicom_files import write_multi_frame
-from .fuzz_cases import damaged_bytes
-from .fuzz_checks import check_series
-from .fuzz_dicom_cases import (
+from .checks import check_series
+from .damaged.dicom import (
     DEFLATED,
     EXPLICIT,
     IMPLICIT,
@@ -32,7 +31,8 @@ from .fuzz_dicom_cases import (
     short,
     text,
 )
-from .fuzz_images import read_apart
+from .damaged.images import damaged_bytes
+from .images import read_apart
 
 pytestmark = pytest.mark.row("fuzz-dicom")
 

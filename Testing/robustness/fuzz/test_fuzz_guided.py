@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import pytest
 
 from .__main__ import search_python
-from .fuzz_python import PYTHON
+from .search.guided import PYTHON
 
 _SECONDS = {"dicom-header": 10}  # each is a folder that is looked through
 

@@ -16,7 +16,7 @@ from vtkmodules.util import numpy_support
 
 from MedCLIPSAMLib.scene.volumes import FORMATS, read_volume, volume_from_node
 
-from .fuzz_cases import VOXELS, nifti_header
+from .damaged.images import VOXELS, nifti_header
 from .test_fuzz_readers import RAW, metaimage_header, nrrd_header, packed
 
 pytestmark = pytest.mark.row("fuzz-readers")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .fuzz_supervisor import search
-from .fuzz_targets import NATIVE, make_case
+from .search.supervisor import search
+from .search.targets import NATIVE, make_case
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from PIL import Image
 from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.scene.pictures import read_numbers, read_picture
 
-from .fuzz_cases import damaged_bytes
-from .fuzz_checks import check_message
+from .checks import check_message
+from .damaged.images import damaged_bytes
 
 pytestmark = pytest.mark.row("fuzz-pictures")
 

@@ -17,10 +17,10 @@ from MedCLIPSAMLib.engine.volume import Volume
 from MedCLIPSAMLib.scene.segmentation.report import report_of
 from MedCLIPSAMLib.scene.volumes import node_from_volume
 
-from .fuzz_apart import apart
-from .fuzz_cases import VOXELS, metaimage, nifti, nifti_header, nrrd
-from .fuzz_checks import check_header
-from .fuzz_images import read_apart
+from .checks import check_header
+from .damaged.images import VOXELS, metaimage, nifti, nifti_header, nrrd
+from .images import read_apart
+from .search.apart import apart
 
 pytestmark = pytest.mark.row("fuzz-readers")
 

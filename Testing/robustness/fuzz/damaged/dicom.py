@@ -10,7 +10,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from .fuzz_cases import NUMBERS, VOXELS, Case, damaged_bytes
+from .images import NUMBERS, VOXELS, Case, damaged_bytes
 
 Element = tuple[int, bytes, bytes]  # tag, value representation, value
 Elements = list[Element]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from random import Random
 
-from . import fuzz_cases, fuzz_checkpoint_cases, fuzz_dicom_cases, fuzz_segmentation_cases
+from ..damaged import checkpoints, dicom, images, segmentations
 
 _MAKERS = {
-    "nrrd": fuzz_cases.nrrd,
-    "metaimage": fuzz_cases.metaimage,
-    "nifti": fuzz_cases.nifti,
-    "dicom": fuzz_dicom_cases.dicom,
-    "segmentation": fuzz_segmentation_cases.segmentation,
-    "labels": fuzz_cases.nifti,
-    "checkpoints": fuzz_checkpoint_cases.checkpoints,
+    "nrrd": images.nrrd,
+    "metaimage": images.metaimage,
+    "nifti": images.nifti,
+    "dicom": dicom.dicom,
+    "segmentation": segmentations.segmentation,
+    "labels": images.nifti,
+    "checkpoints": checkpoints.checkpoints,
 }
 NATIVE = tuple(_MAKERS)
 
@@ -24,7 +24,7 @@ def target_of(targets: str, number: int) -> str:
     return names[number % len(names)]
 
 
-def make_case(targets: str, seed: int, number: int) -> fuzz_cases.Case:
+def make_case(targets: str, seed: int, number: int) -> images.Case:
     """The files of a number, always the same."""
     target = target_of(targets, number)
     return _MAKERS[target](Random(f"{target} {seed} {number}"))

@@ -128,7 +128,7 @@ class Environment:
         library.mkdir()  # alone, without the record of its installation, of whose needs pip would warn
         (library / "MedCLIPSAMLib").symlink_to(_MODULE / "MedCLIPSAMLib")
         variables = {"PYTHONPATH": str(library), "PIP_CONSTRAINT": str(ours), "PIP_QUIET": "2"}
-        self.run(["-m", "Testing.host.installed", "install", str(_REQUIREMENTS)], variables)
+        self.run(["-m", "Testing.versions.installed", "install", str(_REQUIREMENTS)], variables)
         made_of.write_text("\n".join(texts), "utf-8")
 
     def run(self, arguments: list[str], variables: dict[str, str] | None = None) -> None:
@@ -172,9 +172,9 @@ def try_all(name: str, slicer: Slicer, tests: Iterable[list[str]]) -> list[str]:
     environment, failed, behind = Environment(name, slicer), [], {_BEHIND: str(_SITE)}
     environment.make()
     steps: list[tuple[list[str], dict[str, str]]] = [
-        (["-m", "Testing.host.third_party", "engine", "scene", "panel"], {}),
-        (["-m", "Testing.host.third_party", "cli"], behind),
-        (["-m", "Testing.host.installed", "show", *map("==".join, slicer.packages.items())], behind),
+        (["-m", "Testing.versions.third_party", "engine", "scene", "panel"], {}),
+        (["-m", "Testing.versions.third_party", "cli"], behind),
+        (["-m", "Testing.versions.installed", "show", *map("==".join, slicer.packages.items())], behind),
         *((["-m", "pytest", "-q", "-p", "no:cacheprovider", *paths], behind) for paths in tests),
     ]
     for arguments, variables in steps:

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save
 from torch._utils import _rebuild_tensor_v2 as rebuild
 
-from .fuzz_cases import Case, damaged_bytes
+from .images import Case, damaged_bytes
 
 TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.ones(4, dtype=torch.float16)}
 

@@ -1,4 +1,4 @@
-"""Readers in Python under atheris: python -m Testing.robustness.fuzz.fuzz_python TARGET FOLDER [libFuzzer options]."""
+"""Readers in Python under atheris: python -m Testing.robustness.fuzz.search.guided TARGET FOLDER [OPTIONS]."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from .fuzz_cases import metaimage, nifti, nrrd
-from .fuzz_dicom_cases import dicom
-from .fuzz_json_cases import damaged_json
-from .fuzz_supervisor import address_space, enough
+from ..damaged.dicom import dicom
+from ..damaged.images import metaimage, nifti, nrrd
+from ..damaged.json_documents import damaged_json
+from .supervisor import address_space, enough
 
 _PROMPTS = b"""{"version": 1, "prompts": [{"name": "liver", "wordings": ["liver"], "contrast": ["spleen"],
 "instances": 2, "visual": "both", "localize": "otsu", "sensitivity": 0.75,
@@ -89,18 +89,18 @@ def write_seeds(target: str, folder: Path) -> list[str]:
 
 def check_of(target: str, folder: Path) -> Callable[[bytes], object]:
     """What must hold for the contents of a file of a target, which may be written into ``folder``."""
-    from . import fuzz_checks
+    from .. import checks
 
     checks = {
-        "prompts": fuzz_checks.check_prompts,
-        "table": fuzz_checks.check_table,
-        "tags": fuzz_checks.check_tags,
-        "names": fuzz_checks.check_names,
-        "record": fuzz_checks.record_check(folder),
-        "dicom-header": partial(fuzz_checks.check_series, folder),
-        "nifti-header": partial(fuzz_checks.check_header, folder / "image.nii"),
-        "nrrd-header": partial(fuzz_checks.check_header, folder / "image.nrrd"),
-        "metaimage-header": partial(fuzz_checks.check_header, folder / "image.mha"),
+        "prompts": checks.check_prompts,
+        "table": checks.check_table,
+        "tags": checks.check_tags,
+        "names": checks.check_names,
+        "record": checks.record_check(folder),
+        "dicom-header": partial(checks.check_series, folder),
+        "nifti-header": partial(checks.check_header, folder / "image.nii"),
+        "nrrd-header": partial(checks.check_header, folder / "image.nrrd"),
+        "metaimage-header": partial(checks.check_header, folder / "image.mha"),
     }
     return checks[target]
 

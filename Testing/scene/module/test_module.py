@@ -22,8 +22,8 @@ from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.engine.prompt.prompt import Prompt, PromptSet
 from MedCLIPSAMLib.scene.segmentation.segments import create_segmentation
 
-from ..engine.fakes import GreyClip, GreySegmenter
-from . import grids
+from ...engine.fakes import GreyClip, GreySegmenter
+from .. import grids
 from .slicer_python import MODULE, load_module, make_parent
 
 RESOURCES = MODULE.parent / "Resources"
@@ -121,7 +121,7 @@ for name in {missing!r}:
     sys.modules[name] = None
 import pytest
 sys.path[:0] = [{str(MODULE.parent)!r}, {str(MODULE.parents[1])!r}]
-from Testing.scene.slicer_python import load_module
+from Testing.scene.module.slicer_python import load_module
 module = load_module(pytest.MonkeyPatch())
 assert module.MedCLIPSAMLogic().missingPackages() == []
 """

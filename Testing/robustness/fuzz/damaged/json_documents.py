@@ -6,7 +6,7 @@ import json
 from random import Random
 from typing import Any
 
-from .fuzz_cases import damaged_bytes
+from .images import damaged_bytes
 
 _TOO_LARGE = 10**400
 _VALUES: tuple[Any, ...] = (

@@ -17,8 +17,8 @@ from MedCLIPSAMLib.scene.files.saving import check_output
 from MedCLIPSAMLib.scene.names import safe_names
 from MedCLIPSAMLib.scene.volumes import read_volume
 
-from . import grids
-from .dicom.dicom_files import write_series
+from .. import grids
+from ..dicom.dicom_files import write_series
 
 TOLD = r"sch\\xe4del[^ ]* has letters in its name that are not written in UTF-8; rename it\.$"
 

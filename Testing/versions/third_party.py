@@ -1,7 +1,7 @@
 """Which names of other people's packages the library uses, and which of them the versions at hand do not have.
 
-Run as `python -m Testing.host.third_party engine scene panel`: imports every module of these rooms, looks up every name
-that they take from a package, also where it is only imported within a function, and exits with 1 if one is absent.
+Run as `python -m Testing.versions.third_party engine scene panel`: imports every module of these rooms, looks up every
+name that they take from a package, also where it is only imported within a function, and exits with 1 if one is absent.
 """
 
 from __future__ import annotations
@@ -165,10 +165,10 @@ def _import(file: Path) -> str:
 
 def main(*rooms: str) -> int:
     """Import and look up all that runs in 3D Slicer, with the host's Qt; the number of names that are absent."""
-    from . import modules
+    from ..host import modules
 
     modules.install()
-    slicer.__path__.append(str(Path(__file__).parent / "python"))
+    slicer.__path__.append(str(Path(__file__).parents[1] / "host" / "python"))
     sys.path.insert(0, str(MODULE))
     used = {file: list(uses(file)) for file in files_of(*rooms)}
     used = {file: names for file, names in used.items() if not OUTSIDE_SLICER & {name.top for name in names}}

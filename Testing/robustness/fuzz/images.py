@@ -22,8 +22,8 @@ from MedCLIPSAMLib.scene import volumes
 from MedCLIPSAMLib.scene.segmentation.report import report_of
 from MedCLIPSAMLib.scene.volumes import node_from_volume, read_volume, volume_from_node
 
-from .fuzz_apart import apart
-from .fuzz_checks import check_message, require
+from .checks import check_message, require
+from .search.apart import apart
 
 _M_PERTURB = -6  # of glibc's malloc.h
 _DEFLATED = 1032  # bytes at most that one byte stands for, in what is compressed

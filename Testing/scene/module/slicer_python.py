@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import slicer
 
-MODULE = Path(__file__).resolve().parents[2] / "MedCLIPSAM" / "MedCLIPSAM.py"
+MODULE = Path(__file__).resolve().parents[3] / "MedCLIPSAM" / "MedCLIPSAM.py"
 
 
 class _Module:

@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 
-from .fuzz_cases import NUMBERS, Case, damaged_bytes
+from .images import NUMBERS, Case, damaged_bytes
 
 _TAGS = {
     "found": ["true", "1", '"yes"', "null"],

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from .host.slicer_versions import canonical, install_pins, read_table
-from .host.third_party import LIBRARY, MODULE, OUTSIDE_SLICER, absent, files_of, uses
+from .slicer_versions import canonical, install_pins, read_table
+from .third_party import LIBRARY, MODULE, OUTSIDE_SLICER, absent, files_of, uses
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 REQUIREMENTS = [
     Requirement(line)
     for line in (REPOSITORY / "MedCLIPSAM" / "Resources" / "requirements.txt").read_text("utf-8").splitlines()

@@ -12,16 +12,16 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from .fuzz_checks import check_checkpoint
-from .fuzz_supervisor import address_space, enough
-from .fuzz_targets import make_case, target_of
+from ..checks import check_checkpoint
+from .supervisor import address_space, enough
+from .targets import make_case, target_of
 
 
 def _check(target: str) -> Callable[[Path], bool]:
     """What must hold for the files of a target."""
     if target == "checkpoints":
         return check_checkpoint
-    from .fuzz_images import check_image, check_labels, check_segmentation
+    from ..images import check_image, check_labels, check_segmentation
 
     return {"segmentation": check_segmentation, "labels": check_labels}.get(target, check_image)
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .fuzz_cases import Case
-from .fuzz_targets import make_case, target_of
+from ..damaged.images import Case
+from .targets import make_case, target_of
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # where files are written and read fastest
 _HANG = 20.0  # seconds that one file may take
 _START = 120.0  # seconds for a process to begin
@@ -90,7 +90,7 @@ def _process(
     arguments = (targets, seed, first, last, seconds, room / "files", writing)
     with (room / "errors").open("w+b") as errors, open(reading, "rb", buffering=0) as told:  # noqa: PTH123
         process = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.fuzz_worker", *map(str, arguments)],
+            [sys.executable, "-m", f"{__package__}.worker", *map(str, arguments)],
             cwd=ROOT,
             env=environment(),
             pass_fds=(writing,),

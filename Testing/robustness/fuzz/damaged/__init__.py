@@ -1,0 +1,1 @@
+"""Damaged files, each out of a valid one."""

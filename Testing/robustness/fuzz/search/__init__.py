@@ -1,0 +1,1 @@
+"""Looking for files that break a reader, in processes that may die of one."""

@@ -1,0 +1,1 @@
+"""The module that 3D Slicer loads, and the extension that brings it."""
