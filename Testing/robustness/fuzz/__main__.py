@@ -43,13 +43,13 @@ def main(
         raise typer.Exit(1)
 
 
-def search_python(target: str, seconds: int) -> Found:
-    """Until the time is over, or the first fault."""
+def search_python(target: str, seconds: int, inputs: int = -1) -> Found:
+    """Until the time is over, so many inputs are tried (-1: any number), or the first fault."""
     found = Found()
     _KEPT.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=IN_MEMORY) as room:
         options = write_seeds(target, Path(room))
-        options += [f"-max_total_time={seconds}", "-timeout=20", "-print_final_stats=1"]
+        options += [f"-max_total_time={seconds}", f"-runs={inputs}", "-timeout=20", "-print_final_stats=1"]
         options.append("-rss_limit_mb=0")  # libFuzzer counts the most that the process which starts it ever had
         options.append(f"-artifact_prefix={_KEPT.resolve() / target}-")
         ended = subprocess.run(
