@@ -14,7 +14,7 @@ from skimage.transform import resize
 from torch import Tensor
 from torch.nn import functional as F
 
-from MedCLIPSAMLib.engine.clip.regional.blip import QFormer, matched
+from MedCLIPSAMLib.engine.clip.regional.blip import QFormer, Untold, matched
 from MedCLIPSAMLib.engine.clip.regional.crossing import CrossTower
 from MedCLIPSAMLib.engine.clip.regional.reading import Checkpoint
 from MedCLIPSAMLib.engine.files.weights import read_state_dict
@@ -32,7 +32,7 @@ def check_blip(folder: Path) -> Iterator[Finding]:
     tower = CrossTower.of(blip, blip.under("text_encoder."), first).requires_grad_(False)
     head = blip.linear(blip.under("itm_head.")).requires_grad_(False)
     later = Checkpoint(folder / "blip2.pth", read_state_dict(folder / "blip2.pth"))
-    queries = QFormer(later, second).requires_grad_(False)
+    queries = QFormer(later, Untold(text_heads=second)).requires_grad_(False)
     answer = later.linear(later.under("itm_head.")).requires_grad_(False)
     for case in json.loads((folder / "blip.json").read_text("utf-8")):
         name = case["case"]

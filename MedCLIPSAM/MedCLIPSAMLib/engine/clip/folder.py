@@ -16,6 +16,9 @@ OPEN_CLIP_WEIGHTS = (
 )
 HUGGING_FACE_CONFIG = "config.json"
 HUGGING_FACE_WEIGHTS = ("model.safetensors", "pytorch_model.safetensors", "pytorch_model.bin")
+HUGGING_FACE_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")  # of weights in several files
+# How pictures are prepared; the hub's library writes the second since its version 5.
+PREPROCESSING = ("preprocessor_config.json", "processor_config.json")
 
 WEIGHTS = (".safetensors", ".bin", ".pth", ".pt", ".ckpt")  # endings of weights files
 # Of the text encoder that MedKLIP's authors took as it was published: beside their checkpoint, or in a folder there.
@@ -29,8 +32,17 @@ def find_bert(folder: Path) -> Path | None:
     return next((folder / name for name in BERTS if (folder / name).is_file()), None)
 
 
-def only_weights(folder: Path) -> Path:
-    """The one weights file in ``folder`` itself, text encoders not counted; ModelError if there is none, or several."""
+def weights_in(folder: Path) -> Path:
+    """The weights in ``folder`` itself, one file or an index of several, text encoders not counted.
+
+    Of the hub's names, those that cannot hold code come first: its folders often hold the same weights twice.
+
+    Raises:
+        ModelError: there are none, or several files under other names.
+    """
+    names = sorted((*HUGGING_FACE_WEIGHTS, *HUGGING_FACE_INDEXES), key=lambda name: ".safetensors" not in name)
+    if chosen := next((folder / name for name in names if (folder / name).is_file()), None):
+        return chosen
     found = [file for file in folder.iterdir() if file.suffix.lower() in WEIGHTS and file.name not in BERTS]
     if len(found) != 1:
         raise ModelError(

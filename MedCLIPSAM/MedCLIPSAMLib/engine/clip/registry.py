@@ -10,13 +10,12 @@ from pathlib import Path
 import torch
 
 from ..errors import ModelError
-from ..files.weights import read_state_dict
 from ..machine.device import load_where_it_fits, pick_device
 from ..models.catalogue import catalogue
-from ..models.recognise import models_of
+from ..models.recognise import models_of, read_checkpoint
 from ..models.store import Store
 from .base import ImageTextModel
-from .folder import HUGGING_FACE_CONFIG, OPEN_CLIP_CONFIG, only_weights, read_config
+from .folder import HUGGING_FACE_CONFIG, OPEN_CLIP_CONFIG, read_config, weights_in
 from .regional import REGIONAL
 
 # Built-in models: name -> function of a device, imported when asked for.
@@ -40,8 +39,8 @@ def load_clip(name_or_folder: str | Path, device: str | torch.device = "auto") -
 
     Args:
         name_or_folder: a name of `CLIPS` or of a model in the store; a folder of BiomedCLIP in the hub's or the
-            Hugging Face layout, of an open_clip model, or with the checkpoint of one of `REGIONAL`; or open_clip's
-            NAME:TAG with weights on this computer, or NAME:FILE.
+            Hugging Face layout, of an open_clip model, or with the checkpoint of one of `REGIONAL`, of BLIP and BLIP-2
+            in the hub's layout too; or open_clip's NAME:TAG with weights on this computer, or NAME:FILE.
 
     Raises:
         ModelError: there is no such model here, or its files are damaged or of another kind.
@@ -88,7 +87,9 @@ def _load_folder(folder: Path, device: torch.device) -> ImageTextModel:
         from .biomedclip import load_hub_layout
 
         return load_hub_layout(folder, device)
-    if "vision_config" in (read_config(config) if (config := folder / HUGGING_FACE_CONFIG).is_file() else {}):
+    config = read_config(file) if (file := folder / HUGGING_FACE_CONFIG).is_file() else {}
+    # BLIP, BLIP-2 and what others made of them have such a section too, and are told from their tensors.
+    if "vision_config" in config and "blip" not in str(config.get("model_type")):
         from .biomedclip import load_hugging_face_layout
 
         return load_hugging_face_layout(folder, device)
@@ -96,11 +97,11 @@ def _load_folder(folder: Path, device: torch.device) -> ImageTextModel:
 
 
 def _load_regional(folder: Path, device: torch.device) -> ImageTextModel:
-    """A model that no configuration describes, known by its tensors."""
+    """A model that is known by its tensors."""
     from .regional.reading import Checkpoint
 
-    weights = only_weights(folder)
-    state = read_state_dict(weights)
+    weights = weights_in(folder)
+    state = read_checkpoint(weights)
     name = next((name for name in models_of(state) if name in REGIONAL), None)
     if name is None:
         raise ModelError(

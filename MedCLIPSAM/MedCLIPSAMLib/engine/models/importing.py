@@ -14,23 +14,25 @@ from ..clip.folder import (
     BERT_CONFIGS,
     BERTS,
     HUGGING_FACE_CONFIG,
+    HUGGING_FACE_INDEXES,
     HUGGING_FACE_WEIGHTS,
     OPEN_CLIP_CONFIG,
     OPEN_CLIP_WEIGHTS,
+    PREPROCESSING,
     WEIGHTS,
     find_bert,
 )
 from ..clip.regional import REGIONAL
+from ..clip.shards import parts
 from ..errors import ModelError
-from ..files.weights import read_state_dict
 from ..machine.locking import reserved
 from ..machine.temporary import temporary_folder
 from .catalogue import Entry, find_entry
-from .recognise import check_numbers, in_hub_layout, model_of, models_of
+from .recognise import check_numbers, in_hub_layout, model_of, models_of, read_checkpoint
 from .store import Store
 
 _TOKENIZER = ("tokenizer.json", "vocab.txt")  # either will do
-_BESIDE = ("special_tokens_map.json", "tokenizer_config.json", "merges.txt", "vocab.json", *_TOKENIZER)
+_BESIDE = ("special_tokens_map.json", "tokenizer_config.json", "merges.txt", "vocab.json", *PREPROCESSING, *_TOKENIZER)
 
 
 def import_model(path: Path, store: Store, name: str | None = None) -> Entry:
@@ -50,15 +52,17 @@ def import_model(path: Path, store: Store, name: str | None = None) -> Entry:
         find_entry(name)
     with _opened(path) as found:
         weights = found if found.is_file() else _weights_in(found, path)
-        state = read_state_dict(weights)
+        state = read_checkpoint(weights)
         check_numbers(state, str(weights.name))
         entry = _which(path, weights, state, name)
+        if entry.name not in REGIONAL and weights.name in HUGGING_FACE_INDEXES:
+            raise ModelError(f"'{path}' has {entry.title} in several parts, which are not read: save it as one file.")
         if entry.role == "segmenter":
             # The publisher's file, with its checksum, is of the other layout.
             published = () if in_hub_layout(state) else entry.files
             files = {next(iter(published), f"{entry.name}{weights.suffix}"): weights}
         elif entry.name in REGIONAL:
-            files = _regional_files(entry, weights, path)
+            files = _regional_files(entry, weights, state, path)
         else:
             files = _clip_files(entry, weights, path)
         store.add(entry, files, path.name)
@@ -138,8 +142,9 @@ def _weights_in(folder: Path, path: Path) -> Path:
     if len(encoders) < len(found):  # else a folder that is called bert is meant itself
         found = [file for file in found if file not in encoders]
     preferred = [file for file in found if file.name in (*OPEN_CLIP_WEIGHTS, *HUGGING_FACE_WEIGHTS)]
+    preferred += [file for file in sorted(folder.rglob("*.json")) if file.name in HUGGING_FACE_INDEXES]
     # Of the same model in two formats, the one that cannot hold code.
-    chosen = sorted(preferred or found, key=lambda file: file.suffix != ".safetensors")
+    chosen = sorted(preferred or found, key=lambda file: ".safetensors" not in file.name)
     if not chosen:
         raise ModelError(f"'{path}' has no weights ({', '.join(WEIGHTS)}): choose the folder of a model.")
     if len({file.parent for file in chosen}) > 1:
@@ -163,26 +168,36 @@ def _which(path: Path, weights: Path, state: Mapping[str, Tensor], name: str | N
     return entry
 
 
-def _regional_files(entry: Entry, weights: Path, path: Path) -> dict[str, Path]:
+def _regional_files(entry: Entry, weights: Path, state: Mapping[str, Tensor], path: Path) -> dict[str, Path]:
     """The weights under their own name, which may tell the size of pictures, the tokenizer, and a text encoder."""
-    folder, files = weights.parent, {weights.name: weights}
+    from ..clip.regional import hub
+    from ..clip.regional.reading import Checkpoint
+
+    from_hub = hub.in_hub_layout(state)
+    folder = weights.parent
+    files = {file.name: file for file in (weights, *parts(weights))}
     encoder = find_bert(folder)
     if encoder is not None:
         files[f"bert{encoder.suffix}"] = encoder
     places = [folder] if encoder is None else [folder, encoder.parent]
     for place in places:
         config = next((place / name for name in BERT_CONFIGS if (place / name).is_file()), None)
-        if config is not None:
+        if config is not None and not from_hub:
             files[BERT_CONFIGS[0]] = config
         files |= {file: place / file for file in _BESIDE if (place / file).is_file()}
     missing = [] if any(file in files for file in _TOKENIZER) else [" or ".join(_TOKENIZER)]
     if entry.name == "medklip" and encoder is None:
         missing.append(f"{BERTS[1]} or {BERTS[0]} (its text encoder, Bio_ClinicalBERT)")
+    if from_hub and not (folder / HUGGING_FACE_CONFIG).is_file():
+        missing.append(HUGGING_FACE_CONFIG)
     if missing:
         raise ModelError(
             f"'{path}' has the weights of {entry.title}, but beside them is no {' and no '.join(missing)}: "
             "put that into their folder and import the folder."
         )
+    if from_hub:
+        hub.check_beside(Checkpoint(weights, state))
+        files[HUGGING_FACE_CONFIG] = folder / HUGGING_FACE_CONFIG
     return files
 
 

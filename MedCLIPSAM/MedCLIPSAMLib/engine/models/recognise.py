@@ -6,12 +6,13 @@ File names count for nothing, but between SAM ViT-B and MedSAM, which have the s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ..clip.shards import places, read_weights
 from ..errors import ModelError
 from ..files.checksum import sha256
 from .catalogue import find_entry
@@ -32,8 +33,41 @@ _CLIPS = {
     "ll_attention.key_projection.weight": ("lovt",),
     "text_encoder.encoder.layer.0.crossattention.self.query.weight": ("blip",),
     "Qformer.bert.embeddings.word_embeddings.weight": ("blip-2",),
+    "text_decoder.bert.encoder.layer.0.crossattention.self.query.weight": ("blip",),
+    "text_model.encoder.layer.0.crossattention.self.query.weight": ("blip",),
+    "qformer.encoder.layer.0.crossattention.attention.query.weight": ("blip-2",),
+}
+# Both come for captions and answers too, without the head that says whether a text matches; those that have one:
+_HEAD = "itm_head.weight"
+_WITH_HEAD = {
+    "blip": "one for retrieval, such as Salesforce/blip-itm-base-coco of the hub",
+    "blip-2": "Salesforce/blip2-itm-vit-g of the hub, or LAVIS's blip2_pretrained.pth",
 }
 _VIT_B_16 = (768, 3, 16, 16)  # shape of its patch embedding
+
+
+def read_checkpoint(weights: Path) -> dict[str, Tensor]:
+    """Tensors by name, of one file, or of several that an index lists; on the CPU.
+
+    Raises:
+        DeviceError: there is too little memory.
+        ModelError: a file is missing or damaged, holds code, or is no checkpoint; or it is a BLIP or BLIP-2 that cannot
+            say whether a text matches.
+    """
+    _check_head(places(weights) or (), weights)  # before many gigabytes are read
+    state = read_weights(weights)
+    _check_head(state, weights)
+    return state
+
+
+def _check_head(names: Collection[str], weights: Path) -> None:
+    models = next((models for tensor, models in _CLIPS.items() if tensor in names), ())
+    needed = next((_WITH_HEAD[name] for name in models if name in _WITH_HEAD), None)
+    if needed is not None and _HEAD not in names:
+        raise ModelError(
+            f"'{weights}' was trained for other tasks and has no head that says whether a text matches a picture"
+            f" (itm_head): take {needed}."
+        )
 
 
 def in_hub_layout(state: Mapping[str, Tensor]) -> bool:

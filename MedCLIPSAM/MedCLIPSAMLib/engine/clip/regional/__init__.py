@@ -10,6 +10,6 @@ REGIONAL = {
     "medklip": f"{__name__}.entities:MedKLIP",
     "kad": f"{__name__}.entities:KAD",
     "lovt": f"{__name__}.lovt:LoVT",
-    "blip": f"{__name__}.blip:BLIP",
-    "blip-2": f"{__name__}.blip:BLIP2",
+    "blip": f"{__name__}.hub:load_blip",
+    "blip-2": f"{__name__}.hub:load_blip2",
 }

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import ModelError
-from ...files.checksum import sha256
 from ..attention import AttentionBlock
 from ..base import ImageTextModel, Recommendation
 from ..bert import BertTower, FolderTokenizer
@@ -45,7 +44,7 @@ class RegionalModel(ABC):
         logit_scale: float = 1.0,
     ) -> None:
         self.name = checkpoint.weights.parent.resolve().name
-        self.checksum = sha256(checkpoint.weights)
+        self.checksum = checkpoint.checksum
         self.image_size = image_size
         self.mean, self.std = colours
         self.logit_scale = logit_scale

@@ -1,10 +1,11 @@
-"""BLIP and BLIP-2 (Li et al., ICML 2022 and 2023), from LAVIS's checkpoints: does a text match, and where it looks."""
+"""BLIP and BLIP-2 (Li et al., ICML 2022 and 2023), under LAVIS's names of tensors: does a text match, and where."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from ..bert import HEAD_WIDTH, FolderTokenizer
-from ..pixels import CLIP_COLOURS
+from ..pixels import CLIP_COLOURS, Colours
 from .base import RegionalModel
 from .crossing import CrossTower, by_gradient
 from .reading import Checkpoint
@@ -21,6 +22,27 @@ from .reading import Checkpoint
 _SHOWN = 7 / 12  # number (0-based) of the block whose attention BLIP's authors show, as a share of all
 _CONTEXT = 35
 _WIDE_HEADS = {1408: 16}  # of image towers whose heads are of another width
+
+
+@dataclass(frozen=True)
+class Untold:
+    """What tensors do not tell; as LAVIS has it, where nothing else is given.
+
+    Attributes:
+        image_heads, text_heads: of the published width if None; ``text_heads`` are those of what reads the image.
+        image_epsilon, last_epsilon, text_epsilon: of norms in the image tower, after it (BLIP-2), and of the text.
+        colours: mean and spread of the pictures that it was trained with.
+    """
+
+    image_heads: int | None = None
+    text_heads: int | None = None
+    image_epsilon: float = 1e-6
+    last_epsilon: float = 1e-5
+    text_epsilon: float = 1e-12
+    colours: Colours = CLIP_COLOURS
+
+
+LAVIS = Untold()
 
 
 class Matching(RegionalModel):
@@ -33,15 +55,20 @@ class Matching(RegionalModel):
     answers: ClassVar[bool] = True
 
     def __init__(
-        self, checkpoint: Checkpoint, device: torch.device, tower: CrossTower, others: list[nn.Module]
+        self,
+        checkpoint: Checkpoint,
+        device: torch.device,
+        untold: Untold,
+        tower: CrossTower,
+        others: Sequence[nn.Module] = (),
     ) -> None:
-        self._vision, image_size = _vision(checkpoint)
+        self._vision, image_size = _vision(checkpoint, untold)
         self._tower = tower
         self._head = checkpoint.linear(checkpoint.under("itm_head."))
         places = tower.embeddings.position_embeddings.num_embeddings
         tokenize = FolderTokenizer(checkpoint.weights.parent, min(_CONTEXT, places))
         parts = nn.ModuleList([self._vision, tower, self._head, *others])
-        super().__init__(checkpoint, device, tokenize, parts, image_size, CLIP_COLOURS)
+        super().__init__(checkpoint, device, tokenize, parts, image_size, untold.colours)
 
     @abstractmethod
     def match(self, image: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,8 +93,10 @@ class Matching(RegionalModel):
 class BLIP(Matching):
     """All tokens of a text read the image; its first one answers."""
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
-        super().__init__(checkpoint, device, CrossTower.of(checkpoint, checkpoint.under("text_encoder.")), [])
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, untold: Untold = LAVIS) -> None:
+        state = checkpoint.under("text_encoder.")
+        tower = CrossTower.of(checkpoint, state, untold.text_heads, untold.text_epsilon)
+        super().__init__(checkpoint, device, untold, tower)
 
     def match(self, image: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
         """See `Matching.match`: the mean over words, those that begin and end the text not counted."""
@@ -91,9 +120,9 @@ class BLIP(Matching):
 class BLIP2(Matching):
     """Learnt queries read the image, and the text reads them; all queries answer."""
 
-    def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
-        self.queries = QFormer(checkpoint)
-        super().__init__(checkpoint, device, self.queries.tower, [self.queries])
+    def __init__(self, checkpoint: Checkpoint, device: torch.device, untold: Untold = LAVIS) -> None:
+        self.queries = QFormer(checkpoint, untold)
+        super().__init__(checkpoint, device, untold, self.queries.tower, [self.queries])
 
     def match(self, image: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
         """See `Matching.match`: the mean over queries, at the last block that reads the image."""
@@ -110,12 +139,14 @@ class BLIP2(Matching):
 class QFormer(nn.Module):
     """BLIP-2 but for its image tower."""
 
-    def __init__(self, checkpoint: Checkpoint, heads: int | None = None) -> None:
+    def __init__(self, checkpoint: Checkpoint, untold: Untold = LAVIS) -> None:
         super().__init__()
-        self.tower = CrossTower.of(checkpoint, checkpoint.under("Qformer.bert."), heads)
+        state = checkpoint.under("Qformer.bert.")
+        self.tower = CrossTower.of(checkpoint, state, untold.text_heads, untold.text_epsilon)
         self.tokens = nn.Parameter(checkpoint.under("query_tokens")[""])
         norm = checkpoint.under("ln_vision.")
-        self.norm = checkpoint.fill(nn.LayerNorm(list(checkpoint.shape(norm, "weight", 1))), norm)
+        (width,) = checkpoint.shape(norm, "weight", 1)
+        self.norm = checkpoint.fill(nn.LayerNorm(width, untold.last_epsilon), norm)
         self.project_image = checkpoint.linear(checkpoint.under("vision_proj."))
         self.project_text = checkpoint.linear(checkpoint.under("text_proj."))
 
@@ -151,7 +182,7 @@ def matched(tower: CrossTower, head: nn.Linear, image: Tensor, ids: Tensor, bloc
     return logits.detach(), maps
 
 
-def _vision(checkpoint: Checkpoint) -> tuple[VisionTransformer, int]:
+def _vision(checkpoint: Checkpoint, untold: Untold) -> tuple[VisionTransformer, int]:
     """The image tower, a vision transformer under timm's names, and the side of its images in pixels.
 
     Raises:
@@ -176,9 +207,9 @@ def _vision(checkpoint: Checkpoint) -> tuple[VisionTransformer, int]:
             num_classes=0,
             embed_dim=width,
             depth=depth,
-            num_heads=_WIDE_HEADS.get(width, max(1, width // HEAD_WIDTH)),
+            num_heads=untold.image_heads or _WIDE_HEADS.get(width, max(1, width // HEAD_WIDTH)),
             mlp_ratio=hidden / width,
-            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+            norm_layer=partial(nn.LayerNorm, eps=untold.image_epsilon),
             final_norm="norm.weight" in state,
         )
     return checkpoint.fill(tower, state), size

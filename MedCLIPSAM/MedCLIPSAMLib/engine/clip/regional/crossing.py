@@ -101,8 +101,14 @@ class CrossTower(nn.Module):
         self.embeddings, self.encoder = embeddings, _Layers(blocks)
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, state: Mapping[str, Tensor], heads: int | None = None) -> CrossTower:
-        """From tensors; ``heads`` as published if None.
+    def of(
+        cls,
+        checkpoint: Checkpoint,
+        state: Mapping[str, Tensor],
+        heads: int | None = None,
+        epsilon: float = _EPSILON,
+    ) -> CrossTower:
+        """From tensors; ``heads`` as published if None, ``epsilon`` of all norms.
 
         Raises:
             ModelError: they are of no such tower.
@@ -119,7 +125,11 @@ class CrossTower(nn.Module):
             source = checkpoint.shape(state, key, 2)[1] if key in state else 0
             twice = f"encoder.layer.{number}.intermediate_query.dense.weight" in state
             blocks.append(_Block(width, hidden, heads, source, twice))
-        return checkpoint.fill(cls(_Embeddings(vocabulary, positions, width), blocks), state)
+        tower = checkpoint.fill(cls(_Embeddings(vocabulary, positions, width), blocks), state)
+        for module in tower.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.eps = epsilon
+        return tower
 
     @property
     def blocks(self) -> list[_Block]:

@@ -11,9 +11,11 @@ from typing import TypeVar
 from torch import Tensor, nn
 
 from ...errors import ModelError
+from ...files.checksum import sha256
 from ..bert import BertSize, BertTower
 from ..folder import BERT_CONFIGS, read_config
 from ..layouts import HUB, misfit, rename
+from ..shards import parts
 
 _UNUSED = re.compile(r"num_batches_tracked$|relative_position_index$")
 Module = TypeVar("Module", bound=nn.Module)
@@ -21,10 +23,15 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The tensors of a weights file, by name."""
+    """The tensors of a weights file, or of several that an index lists, by name."""
 
     weights: Path
     state: Mapping[str, Tensor]
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of its files, one after another."""
+        return sha256(*parts(self.weights))
 
     def under(self, prefix: str) -> dict[str, Tensor]:
         """Those whose names begin with ``prefix``, by what follows, in float32; without what nobody needs.
