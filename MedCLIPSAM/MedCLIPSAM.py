@@ -66,7 +66,7 @@ class MedCLIPSAMParameterNode:
         roi: nothing is looked for outside of it.
         wholeVolume, first, last: slices to search.
         rows: the prompt table as JSON, see MedCLIPSAMLib.panel.rows.
-        axis, window, clip, segmenter, device: values of MedCLIPSAMLib.panel.choices.
+        axis, window, clip, saliency, segmenter, device: values of MedCLIPSAMLib.panel.choices.
         follow: preview again when another slice comes into view.
         opacity: of the heat map.
     """
@@ -81,6 +81,7 @@ class MedCLIPSAMParameterNode:
     axis: str = "auto"
     window: str = "automatic"
     clip: str = "quickstart"
+    saliency: str = "automatic"
     segmenter: str = "lite-medsam"
     device: str = "auto"
     follow: bool = False

@@ -1,4 +1,4 @@
-"""The baseline of the benchmarks: M2IB as its paper's recipe reads, with no thought given to time."""
+"""The baselines of the benchmarks: M2IB and activation maps as their papers read, with no thought given to time."""
 
 from __future__ import annotations
 
@@ -63,6 +63,51 @@ def textbook_map(
     patches = kl.detach().mean(0).nansum(-1)[1:]
     grid = patches.view(1, 1, model.grid, model.grid)
     return F.interpolate(grid, (model.image_size,) * 2, mode="bilinear")[0, 0], patches
+
+
+def textbook_scores(model: DualEncoder, pixels: Tensor, target: Tensor, masks: Tensor) -> Tensor:
+    """What ScoreCAM, gScoreCAM and RISE repeat until all masks are tried: one batch through the whole image tower.
+
+    The published code runs the text tower with each batch; here the text is given, which favours the baseline.
+
+    Args:
+        model: with timm's image tower.
+        pixels: (1, 3, S, S).
+        target: (D,) of the text, of length 1.
+        masks: (M, S, S).
+
+    Returns:
+        (M,) logits.
+    """
+    vision: Any = model._vision
+    with torch.no_grad():
+        images = vision.head(vision.trunk(pixels * masks[:, None]))
+    return model.logit_scale * F.normalize(images, dim=1) @ target
+
+
+def textbook_gradient(model: DualEncoder, pixels: Tensor, target: Tensor, block: int) -> tuple[Tensor, Tensor]:
+    """What class activation maps are made of: one pass through the whole image tower and back, to every weight.
+
+    Args:
+        model, pixels, target: as of `textbook_scores`.
+        block: at whose first layer norm the maps are taken.
+
+    Returns:
+        Activations and gradients of the logit, both (1, T, W).
+    """
+    vision: Any = model._vision
+    seen: list[Tensor] = []
+    with _trainable(vision), torch.enable_grad():
+        hook = vision.trunk.blocks[block].norm1.register_forward_hook(lambda *given: seen.append(given[2]))
+        try:
+            image = vision.head(vision.trunk(pixels))
+        finally:
+            hook.remove()
+        seen[0].retain_grad()
+        (model.logit_scale * F.normalize(image, dim=1) @ target).sum().backward()
+    gradient = seen[0].grad
+    assert gradient is not None
+    return seen[0].detach(), gradient
 
 
 @contextmanager

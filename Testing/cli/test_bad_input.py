@@ -67,6 +67,7 @@ def refused(no_models, tmp_path, volume):
         ("segment", (*SEGMENT, "--steps", "0"), "--steps"),
         ("segment", (*SEGMENT, "--beta", "inf"), "--beta is not finite"),
         ("segment", (*SEGMENT, "--exact", "--saliency", "dense"), "leave out --exact"),
+        ("segment", (*SEGMENT, "--exact", "--saliency", "layercam"), "m2ib, gradcam, scorecam, gscorecam: leave out"),
         ("segment", (*SEGMENT, "--saliency", "dense", "--layer", "3"), "--layer is of the saliency m2ib"),
         ("segment", ("-p", "liver", "-o", "OUT/out.txt"), "no known ending"),
         ("segment", ("-p", "liver", "-o", "OUT/none/out.mrb"), "does not exist"),

@@ -10,10 +10,12 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import torch
 
 from MedCLIPSAMLib.cli import app, evidence
 from MedCLIPSAMLib.cli.commands import demo
 from MedCLIPSAMLib.engine.clip import registry as clips
+from MedCLIPSAMLib.engine.clip.quickstart.model import load_quickstart
 from MedCLIPSAMLib.engine.errors import InputError
 from MedCLIPSAMLib.engine.models import built_in
 from MedCLIPSAMLib.engine.models.catalogue import catalogue
@@ -163,6 +165,22 @@ def test_what_is_forced_is_not_called_found(command, volume, tmp_path, monkeypat
     assert "found" not in drawn
     assert tags(output)["MedCLIPSAM.found"] == "null"
     assert Provenance.from_tags(tags(output)).found is None
+
+
+@pytest.mark.parametrize("name", ["m2ib", "gradcam", "gscorecam"])
+def test_what_was_published_may_be_exact(command, volume, tmp_path, monkeypatch, name):
+    """By the built-in model, whose patches have gradients everywhere."""
+    monkeypatch.setattr(clips, "load_clip", lambda name, device: load_quickstart(torch.device("cpu")))
+    report = tmp_path / "r.json"
+    ended = command(
+        "segment", volume, "-p", "liver", *WINDOW, "--exact", "--saliency", name,
+        "--slices", "9:9", "-o", tmp_path / "o.seg.nrrd", "--report", report,
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    settings = json.loads(report.read_text())["settings"]
+    assert (settings["saliency"], settings["exact"]) == (name, True)
+    if name != "m2ib":
+        assert settings["part"] == "output"
 
 
 def test_reports_carry_points_and_all_files_are_named(command, volume, tmp_path):

@@ -28,7 +28,7 @@ def install() -> None:
     classes = _classes()
     give_properties(classes)
     give_connections(classes)
-    refuse_unknown_attributes(classes, ui_files.is_loading)
+    refuse_unknown_attributes([*classes, QtGui.QStandardItem], ui_files.is_loading)
     vars(QtCore.QTimer)["singleShot"].method = single_shot
     qobject: Any = QtCore.QObject
     qobject.className = lambda self: self.metaObject().className()

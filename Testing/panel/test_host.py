@@ -182,6 +182,7 @@ MISTAKES = {
     "a property is called": "self.ui.line.text()",
     "a property that is misspelt is set": "self.ui.button.enable = False",
     "an attribute is put on a widget": "self.ui.button.mine = 3",
+    "an attribute is put on an item of a list": "self.ui.ways.model().item(0).enabled = False",
     "a method is overwritten": "self.ui.button.setText = 'x'",
     "a property that cannot be written is set": "self.ui.button.width = 3",
     "a signal is misspelt": "self.ui.button.connect('click()', print)",
@@ -207,6 +208,13 @@ MISTAKES = {
     "an exception in a slot given to a signal": "c = self.ui.check; c.toggled.connect(lambda on: 1 / 0); c.click()",
     "an exception in a timer": "qt.QTimer.singleShot(0, lambda: 1 / 0); slicer.app.processEvents()",
 }
+
+
+def test_an_item_of_a_list_is_disabled(tmp_path):
+    item = opened(written(tmp_path)).ui.ways.model().item(0)
+    assert item.isEnabled()
+    item.setEnabled(False)
+    assert not item.isEnabled()
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)

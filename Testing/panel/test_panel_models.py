@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from MedCLIPSAMLib.engine.models.catalogue import find_entry
+from MedCLIPSAMLib.engine.methods import SALIENCY, Method, Shown
+from MedCLIPSAMLib.engine.models.catalogue import entries, find_entry
 from MedCLIPSAMLib.engine.models.location import settings_file
 from MedCLIPSAMLib.engine.models.store import Store
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def test_models_say_whether_they_are_here_and_are_imported(desk, tmp_path, monkeypatch, model_store):
@@ -86,6 +91,181 @@ def test_a_download_is_told_and_stopped(desk, monkeypatch):
     assert "no network" in desk.ui.clipStateLabel.text
     asked[-1][1](Stored("biomedclip"))
     assert desk.parameters.clip == "biomedclip"
+
+
+def methods(desk: Any) -> dict[str, Any]:
+    """The items of the list of saliency methods, by the value of each."""
+    combo = desk.ui.saliencyComboBox
+    return {combo.itemData(place): combo.model().item(place) for place in range(combo.count)}
+
+
+def choose_model(desk: Any, name: str, role: str = "clip") -> None:
+    combo = getattr(desk.ui, f"{role}ComboBox")
+    combo.currentIndex = combo.findData(name)
+
+
+def enabled(desk: Any) -> set[str]:
+    return {name for name, item in methods(desk).items() if item.isEnabled()}
+
+
+def test_methods_that_do_not_go_with_the_model_are_grey_and_say_why(desk):
+    ui, known = desk.ui, ["automatic", *SALIENCY]
+    assert (list(methods(desk)), ui.saliencyComboBox.currentText) == (known, "automatic")
+    assert methods(desk)["gradcam"].text() == "GradCAM"
+    assert set(known) - enabled(desk) == {"attention"}
+    for model in (entry for entry in entries("clip") if entry.name != "quickstart"):
+        choose_model(desk, model.name)
+        fitting = {name for name, method in SALIENCY.items() if method.goes_with(model.shows)}
+        assert enabled(desk) == {"automatic", *fitting}
+        for name, item in methods(desk).items():
+            assert (item.toolTip() == "") == (name in enabled(desk))
+    choose_model(desk, "gloria")
+    told = "GLoRIA (chest X-ray) has no blocks of a vision transformer that could be looked into."
+    assert methods(desk)["m2ib"].toolTip() == told
+    choose_model(desk, "quickstart")
+    assert methods(desk)["m2ib"].toolTip() == ""
+    choose_model(desk, "sam-vit-b", "segmenter")
+    assert set(known) - enabled(desk) == {"attention", "two-looks"}
+    assert methods(desk)["two-looks"].toolTip() == "It needs the segmenter LiteMedSAM."
+
+
+@pytest.mark.parametrize("kind", get_args(Shown))
+def test_a_new_method_goes_by_its_name_and_is_told_of_too(kind, monkeypatch):
+    from MedCLIPSAMLib.panel.setup.saliency import methods, misfit
+
+    monkeypatch.setitem(SALIENCY, "new", Method(kind, "new:New"))
+    assert methods()[-1] == ("new", "new")
+    clips = entries("clip")
+    assert {clip.name for clip in clips if misfit("new", clip.name, "lite-medsam") == ""} == {
+        clip.name for clip in clips if kind in clip.shows
+    }
+
+
+def test_a_method_that_is_grey_is_passed_over_by_keys(desk):
+    import qt  # pyright: ignore[reportMissingImports]
+
+    combo = desk.ui.saliencyComboBox
+    choose_model(desk, "biomedclip")
+    combo.currentIndex = combo.findData("gradient")
+    press = qt.QKeyEvent(qt.QEvent.KeyPress, qt.Qt.Key_Down, qt.Qt.NoModifier)
+    combo.keyPressEvent(press)
+    assert desk.parameters.saliency == "nib", "the two between need image cells"
+
+
+def test_a_method_gives_way_to_a_model_and_nothing_else_does(desk):
+    ui = desk.ui
+    desk.type(0, "liver")
+    ui.axisComboBox.currentIndex = ui.axisComboBox.findData("axial")
+    ui.saliencyComboBox.currentIndex = ui.saliencyComboBox.findData("gradcam")
+    choose_model(desk, "biomedclip")
+    assert desk.parameters.saliency == "gradcam", "it goes with both"
+    before = (desk.parameters.rows, desk.parameters.axis, desk.parameters.segmenter, desk.parameters.device)
+    ui.statusLabel.text = ""
+    choose_model(desk, "medklip")
+    assert (desk.parameters.clip, desk.parameters.saliency) == ("medklip", "automatic")
+    assert ui.saliencyComboBox.currentText == "automatic"
+    assert ui.statusLabel.text == (
+        "The saliency method is automatic again, no longer GradCAM: MedKLIP (chest X-ray) has no blocks of a vision"
+        " transformer that could be looked into."
+    )
+    assert (desk.parameters.rows, desk.parameters.axis, desk.parameters.segmenter, desk.parameters.device) == before
+    ui.statusLabel.text = ""
+    choose_model(desk, "quickstart")
+    assert ui.statusLabel.text == "", "automatic goes with every model"
+    ui.saliencyComboBox.currentIndex = ui.saliencyComboBox.findData("two-looks")
+    choose_model(desk, "sam-vit-b", "segmenter")
+    assert (desk.parameters.segmenter, desk.parameters.saliency) == ("sam-vit-b", "automatic")
+    assert ui.statusLabel.text.endswith("no longer Two looks at image cells: It needs the segmenter LiteMedSAM.")
+
+
+def test_a_method_gives_way_to_a_model_that_arrives(desk):
+    from MedCLIPSAMLib.engine.worker.messages import Stored
+
+    desk.parameters.saliency = "dense"
+    desk.panel._models["clip"]._heard(Stored("gloria"))
+    assert (desk.parameters.clip, desk.parameters.saliency) == ("gloria", "automatic")
+    assert "no longer One look at image cells" in desk.ui.statusLabel.text
+
+
+def test_of_a_folder_that_nobody_knows_the_engine_decides(desk, tmp_path):
+    from Testing.engine.regional import write_regional
+
+    folder = str(write_regional(tmp_path / "mine", "medklip"))
+    desk.parameters.saliency, desk.parameters.clip = "gradcam", folder
+    assert enabled(desk) == {"automatic", *SALIENCY}
+    assert desk.parameters.saliency == "gradcam"
+    desk.type(0, "lung")
+    desk.segment()
+    told = "The saliency method gradcam does not go with the model mine; choose of attention."
+    assert desk.ui.statusLabel.text == told
+    desk.ui.saliencyComboBox.currentIndex = desk.ui.saliencyComboBox.findData("attention")
+    desk.segment()
+    assert desk.ui.statusLabel.text == "Done."
+
+
+def test_what_a_script_sets_stays_and_the_engine_answers(desk):
+    desk.type(0, "liver")
+    for method, told in (
+        ("attention", "The saliency method attention does not go with the model quickstart; choose of m2ib, "),
+        ("of tomorrow", "There is no saliency method 'of tomorrow': choose one of m2ib, "),
+    ):
+        desk.parameters.saliency = method
+        assert desk.ui.saliencyComboBox.currentData == method
+        desk.segment()
+        assert desk.ui.statusLabel.text.startswith(told)
+        assert desk.parameters.saliency == method
+    desk.ui.saliencyComboBox.currentIndex = 0
+    desk.segment()
+    assert desk.ui.statusLabel.text == "Done."
+
+
+def test_the_method_is_that_of_the_run_and_travels_with_the_scene(desk, tmp_path):
+    import slicer
+
+    from MedCLIPSAMLib.scene.segmentation.provenance import read_provenance
+
+    def used() -> str:
+        segment = desk.parameters.segmentation.GetSegmentation().GetNthSegment(0)
+        provenance = read_provenance(segment)
+        assert provenance is not None
+        return provenance.settings["saliency"]
+
+    combo = desk.ui.saliencyComboBox
+    desk.type(0, "liver")
+    desk.look_at(1)
+    desk.segment()
+    assert used() == "two-looks", "what the model recommends"
+    desk.preview()
+    combo.currentIndex = combo.findData("dense")
+    assert desk.evidence is None, "a preview is of the method that it was made with"
+    assert desk.preview().saliency_method == "dense"
+    desk.segment()
+    assert used() == "dense"
+    desk.ui.undoButton.click()
+    assert (used(), desk.parameters.saliency) == ("two-looks", "dense")
+
+    first = desk.ui.parameterSetSelector.currentNode()
+    desk.ui.parameterSetSelector.addNode()
+    assert combo.currentText == "automatic"
+    desk.ui.parameterSetSelector.setCurrentNode(first)
+    assert combo.currentText == "One look at image cells"
+    path = tmp_path / "scene.mrml"
+    slicer.mrmlScene.Commit(str(path))
+    slicer.mrmlScene.Clear()
+    slicer.mrmlScene.SetURL(str(path))
+    slicer.mrmlScene.Connect()
+    desk.widget.initializeParameterNode()
+    assert combo.currentText == "One look at image cells"
+
+
+def test_the_panel_does_not_load_pytorch():
+    """It is slow to import, and belongs to the engine's process."""
+    code = (
+        "import sys; from Testing.host import application; application.start(); sys.path.insert(0, 'MedCLIPSAM');"
+        " import MedCLIPSAMLib.panel.panel; print('torch' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines()[-1] == "False"
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,10 +19,14 @@ from MedCLIPSAMLib.engine.clip.regional.entities import EntityModel
 from MedCLIPSAMLib.engine.clip.regional.gloria import GLoRIA, attention, plain
 from MedCLIPSAMLib.engine.clip.regional.medclip import MedCLIP
 from MedCLIPSAMLib.engine.clip.registry import load_clip
+from MedCLIPSAMLib.engine.saliency import TextQuery, choose, normalise
+from MedCLIPSAMLib.engine.session.settings import Settings
+from MedCLIPSAMLib.engine.volume import Frame
 from Testing.reference.findings import Finding, Measure, difference, share
 
 Arrays = Mapping[str, np.ndarray]
 _ATTENTION, _ATTENTION_OF_FEATURES, _LOSS = 4e-5, 1e-5, 4e-5
+_PIXELS = 2e-6
 _TEXTS = ("vocab.txt", "bert_config.json")
 
 
@@ -101,13 +106,14 @@ def _of_gloria(folder: Path, arrays: Arrays, case: dict[str, Any]) -> Iterator[M
 
 
 def check_medclip(folder: Path) -> Iterator[Finding]:
-    """Features, logits, zero shot and dense maps of both models; its own preparation of pictures."""
+    """Features, logits, zero shot, dense maps and GradCAM of both models; then how each prepares pictures."""
     arrays: Arrays = np.load(folder / "medclip.npz")
     for case in _read(folder / "medclip.json"):
         name = case["model"]
         with _together(folder, f"{name}/pytorch_model.bin") as place:
             model = cast(MedCLIP, load_clip(place, "cpu"))
         yield Finding(f"medclip, {name}", tuple(_of_medclip(model, arrays, case, name)))
+        yield Finding(f"medclip, {name}, preparation", tuple(_prepared(model, arrays)))
 
 
 def _of_medclip(model: MedCLIP, arrays: Arrays, case: dict[str, Any], name: str) -> Iterator[Measure]:
@@ -133,6 +139,33 @@ def _of_medclip(model: MedCLIP, arrays: Arrays, case: dict[str, Any], name: str)
     )
     both = [F.cross_entropy(scores, given.softmax(1)) for scores, given in ((logits, labels), (logits.T, labels.T))]
     yield difference("loss", torch.stack(both).mean()[None], np.array([case["loss"]]), 1e-6)
+    gradcam, pixels = choose("gradcam", model, Settings()), _tensor(arrays["pixel_values"]).repeat(1, 3, 1, 1)
+    published = arrays[f"{name}_gradcam"]
+    found = [gradcam(model, pixels, TextQuery.from_features(text[None])).maps for text in texts[: published.shape[1]]]
+    maps = torch.stack([normalise(each)[:, ::2, ::2] for each in found], 1)
+    yield difference("GradCAM", maps, published, 1e-4)
+
+
+def _prepared(model: MedCLIP, arrays: Arrays) -> Iterator[Measure]:
+    """Its colours on pictures padded and reduced as its own code does; beside that, how the chain shows them.
+
+    The chain shows every model the slice in millimetres and enlarges a small one, which is told and not held.
+    """
+    number = 0
+    while f"prepare{number}_image" in arrays:
+        picture, published = arrays[f"prepare{number}_image"], arrays[f"prepare{number}_pixel_values"]
+        height, width = picture.shape
+        side = max(model.image_size, height, width)
+        padded = Image.new("L", (side, side))
+        padded.paste(Image.fromarray(picture), ((side - width) // 2, (side - height) // 2))
+        reduced = np.asarray(padded.resize((model.image_size, model.image_size), Image.Resampling.BICUBIC))
+        shown = Frame.whole(picture.shape, (1.0, 1.0)).crop(picture, model.image_size)
+        rgb = np.stack([np.repeat(each[..., None], 3, 2) for each in (reduced, shown)])
+        ours, chain = model.preprocess(rgb)
+        yield difference(f"picture {number}", ours, published.repeat(3, 0), _PIXELS)
+        apart = np.abs(chain[:1].numpy() - published).mean() * model.std[0] * 255
+        yield Measure(f"the chain's differs by {apart:.1f} of 255 in the mean", True)
+        number += 1
 
 
 def check_medklip(folder: Path) -> Iterator[Finding]:

@@ -14,11 +14,12 @@ from torch.nn import functional as F
 
 from MedCLIPSAMLib.engine.clip.dual import DualEncoder
 from MedCLIPSAMLib.engine.clip.registry import load_clip
-from MedCLIPSAMLib.engine.errors import MedCLIPSAMError
+from MedCLIPSAMLib.engine.errors import InputError, MedCLIPSAMError
 from MedCLIPSAMLib.engine.saliency import TextQuery, saliency_class
 from MedCLIPSAMLib.engine.saliency.cam import ByGradient, GradCAM, Layer
 from MedCLIPSAMLib.engine.saliency.hilacam import HilaCAM
 from MedCLIPSAMLib.engine.saliency.masked import GScoreCAM, Rise, ScoreCAM
+from MedCLIPSAMLib.engine.session.settings import Settings
 from Testing.reference.findings import Finding, Measure, difference, share
 
 _FOLDERS = {"biomedclip": "biomedclip", "openai": "openai_clip"}
@@ -62,6 +63,9 @@ def _measures(
 ) -> Iterator[Measure]:
     kind: Any = saliency_class(case["method"])
     layer = None if case["block"] is None else Layer(case["block"], case["part"])
+    never_run = case["class_token_gradient"] or case["drop"]  # by the published command, or only where asked for
+    if layer == Layer.chosen(model, Settings(exact=True)) and kind.as_published and not never_run:
+        yield _as_published(kind, model, case)
     size, limit = tuple(case["size_wh"][::-1]), _MAPS.get(case["method"], _OTHER_MAPS)
     if kind is HilaCAM:
         tokens = model.tokens_before(pixels)
@@ -89,6 +93,17 @@ def _measures(
             made = method.importance(model, layer.before(model, pixels), query.target)
             yield share("importance", made, arrays[f"{key}_importance"], _WEIGHTS)
     yield difference("saliency", final, arrays[f"{key}_saliency"], limit)
+
+
+def _as_published(kind: Any, model: DualEncoder, case: dict[str, Any]) -> Measure:
+    """Whether `--exact` does this, but for the number of channels and which of equal ones: those are as stored."""
+    try:
+        method = kind.chosen(model, Settings(exact=True))
+    except InputError:
+        return Measure("--exact says that it is empty", kind is GradCAM)
+    blind = case.get("importance_all_zero", False)
+    told = method.choices["channels"]
+    return Measure(f"--exact takes channels {told or 'all'}", (told is not None) == blind)
 
 
 def _by_layer(

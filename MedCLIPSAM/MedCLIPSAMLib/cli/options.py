@@ -207,7 +207,8 @@ class ChainOptions:
         bool,
         typer.Option(
             "--exact",
-            help="Saliency and localisation exactly as published, by m2ib; presence is not judged.",
+            help="Saliency and localisation exactly as published: m2ib, or gradcam, scorecam or gscorecam as the first"
+            " MedCLIP-SAM has them; presence is not judged.",
             rich_help_panel=_CHAIN,
         ),
     ] = False

@@ -60,7 +60,7 @@ def read_settings(*, axis: str, window: str | None, **choices: Any) -> Settings:
     """
     from ..engine.localize import BINARIZERS
     from ..engine.machine.precision import PRECISIONS
-    from ..engine.saliency import SALIENCY
+    from ..engine.saliency import SALIENCY, check_exact
     from ..engine.sam.voting import VOTING
     from ..engine.session.settings import Settings
     from ..engine.volume import AXES
@@ -74,11 +74,9 @@ def read_settings(*, axis: str, window: str | None, **choices: Any) -> Settings:
     if not math.isfinite(given.get("beta", 0)):
         raise InputError("--beta is not finite; give a number such as 0.1.")
     settings = Settings(axis=cast(Any, axis), window=None if window is None else _read_window(window), **given)
-    if settings.exact and settings.saliency not in (None, "m2ib"):
-        raise InputError(
-            f"--exact is the published saliency m2ib; leave out --exact or --saliency {settings.saliency}."
-        )
     if settings.saliency is not None:
+        if settings.exact:
+            check_exact(settings.saliency)
         _check_options(settings, settings.saliency)
     return settings
 

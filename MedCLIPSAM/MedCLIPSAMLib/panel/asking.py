@@ -44,7 +44,8 @@ class Asking:
         chosen = self.parameters
         if chosen is None or chosen.volume is None:
             raise InputError("No volume is chosen; choose one that is loaded.")
-        return VolumeChoice(chosen.volume, chosen.axis, chosen.window, chosen.clip, chosen.segmenter, chosen.device)
+        models = (chosen.clip, chosen.saliency, chosen.segmenter, chosen.device)
+        return VolumeChoice(chosen.volume, chosen.axis, chosen.window, *models)
 
     def open_stack(self) -> SliceStack:
         """The slices of the chosen volume, which the engine then has open.

@@ -9,6 +9,7 @@ import qt  # pyright: ignore[reportMissingImports]
 from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 
 from ..engine.models.catalogue import Role, entries
+from .setup.saliency import disable_misfits, methods
 from .volume_choice import AUTOMATIC, DISPLAYED
 
 Offer = tuple[str, str]  # value of the parameter, and what the user reads
@@ -39,6 +40,7 @@ def offers() -> dict[str, tuple[str, Sequence[Offer]]]:
             ],
         ),
         "clip": ("clipComboBox", _models("clip")),
+        "saliency": ("saliencyComboBox", methods()),
         "segmenter": ("segmenterComboBox", _models("segmenter")),
         "device": ("deviceComboBox", [("auto", _("automatic")), ("cpu", _("CPU")), ("cuda", _("GPU (CUDA)"))]),
     }
@@ -65,15 +67,17 @@ class Choices:
             self._lists[parameter].connect("currentIndexChanged(int)", self._teller(parameter))
         self._showing = False
 
-    def show(self, parameter: str, value: str) -> None:
-        """Shows a value, which is added to the list if it is not one of it; "" is the first of the list."""
-        combo = self._lists[parameter]
+    def show(self, parameters: Any) -> None:
+        """Shows what is chosen; a value is added to its list if it is not one of it, "" is the first of a list."""
         self._showing = True
         try:
-            if value and combo.findData(value) < 0:
-                combo.addItem(value, value)
-                combo.setItemData(combo.count - 1, value, qt.Qt.ToolTipRole)
-            combo.currentIndex = combo.findData(value) if value else 0
+            for parameter, combo in self._lists.items():
+                value = getattr(parameters, parameter)
+                if value and combo.findData(value) < 0:
+                    combo.addItem(value, value)
+                    combo.setItemData(combo.count - 1, value, qt.Qt.ToolTipRole)
+                combo.currentIndex = combo.findData(value) if value else 0
+            disable_misfits(self._lists["saliency"], parameters.clip, parameters.segmenter)
         finally:
             self._showing = False
 

@@ -24,6 +24,7 @@ from .menus import Menus
 from .prompt_table import PromptTable, colour_of
 from .rows import Colour, Outcome, Row, Rows
 from .setup.models import ROLES, ModelRow, ModelsFolder
+from .setup.saliency import give_way
 from .slice_part import NAME_LENGTH, SlicePart
 from .volume_choice import OpenedVolume, slices_remark
 from .volume_run import Job, Listener, VolumeRun
@@ -80,8 +81,7 @@ class Panel:
             self._leave()
         self.parameters = parameters
         if parameters is not None:
-            for name in ("axis", "window", "clip", "segmenter", "device"):
-                self._choices.show(name, getattr(parameters, name))
+            self._choices.show(parameters)
             self._models_folder.show()
             for role, row in self._models.items():
                 row.show(getattr(parameters, role))
@@ -139,6 +139,7 @@ class Panel:
 
     def _chosen(self, parameter: str, value: str) -> None:
         if self.parameters is not None:
+            give_way(self.parameters, parameter, value, self.tell)
             setattr(self.parameters, parameter, value)  # which `show` hears of
             if parameter == "axis":  # numbers of slices mean others along it
                 self.parameters.first, self.parameters.last = 0, _ALL

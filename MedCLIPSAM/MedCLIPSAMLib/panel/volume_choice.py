@@ -18,17 +18,21 @@ from ..scene.sequences import frame_of
 from ..scene.volumes import volume_from_node
 from .link import EngineLink
 
-AUTOMATIC, DISPLAYED = "automatic", "displayed"  # windows beside those of `WINDOWS`
+AUTOMATIC, DISPLAYED = "automatic", "displayed"  # windows beside those of `WINDOWS`; the first a saliency method, too
 
 
 @dataclass(frozen=True)
 class VolumeChoice:
-    """Which volume, along which axis, in which window of intensities, with which models; as the panel stores them."""
+    """Which volume, along which axis, in which window of intensities, with which models and saliency method.
+
+    All are as the panel stores them.
+    """
 
     volume_node: Any
     axis: str
     window: str
     clip: str
+    saliency: str
     segmenter: str
     device: str
 
@@ -45,7 +49,8 @@ class VolumeChoice:
                 raise InputError(f"{self.volume_node.GetName()} is not displayed; choose another window.")
             middle, width = display.GetLevel(), display.GetWindow()
             window = Window(middle - width / 2, middle + width / 2)
-        return Settings(axis=self.axis, window=window)  # type: ignore[arg-type]  # checked there
+        saliency = None if self.saliency == AUTOMATIC else self.saliency
+        return Settings(axis=self.axis, window=window, saliency=saliency)  # type: ignore[arg-type]  # checked there
 
 
 def slices_remark(stack: SliceStack) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from MedCLIPSAMLib.engine.clip.regional import REGIONAL
 from MedCLIPSAMLib.engine.clip.regional.gloria import GLoRIA, attention, plain
@@ -16,12 +21,15 @@ from MedCLIPSAMLib.engine.errors import InputError, ModelError
 from MedCLIPSAMLib.engine.models.importing import import_model
 from MedCLIPSAMLib.engine.models.store import Store
 from MedCLIPSAMLib.engine.prompt.prompt import Prompt
-from MedCLIPSAMLib.engine.saliency import SALIENCY, TextQuery, choose
+from MedCLIPSAMLib.engine.saliency import SALIENCY, TextQuery, choose, normalise
+from MedCLIPSAMLib.engine.saliency.base import shown_by
 from MedCLIPSAMLib.engine.session.settings import Settings
 
 from ..bars import session
 from ..regional import CHECKPOINTS, gloria, kad, write_regional
 
+WITH_MAP = ("gloria", "medclip-resnet", "medclip-swin")
+BY_GRADIENT = ("gradcam", "gradcam++", "xgradcam", "layercam")
 EFFUSION = Prompt("effusion", ("pleural effusions",), ("lung", "liver"))
 
 
@@ -76,12 +84,71 @@ def test_pictures_do_not_mix(model):
 
 
 def test_methods_that_need_blocks_are_refused_by_name(model):
-    for name in SALIENCY:
-        if name != "attention":
-            with pytest.raises(InputError, match=f"{name.replace('+', '.')} does not go with .*; choose of attention"):
-                choose(name, model, Settings())
+    fitting = [name for name, method in SALIENCY.items() if method.goes_with(shown_by(model))]
+    assert set(fitting) <= {"attention", *BY_GRADIENT}
+    for name in SALIENCY.keys() - set(fitting):
+        said = f"{re.escape(name)} does not go with .*; choose of {re.escape(', '.join(fitting))}"
+        with pytest.raises(InputError, match=said):
+            choose(name, model, Settings())
     with pytest.raises(ModelError, match="no blocks"):
         model.tokens_after(model.preprocess(_pictures(model)), 0)
+
+
+def _both_ways(way, model, pixels, query) -> torch.Tensor:
+    """(N, S, S) map of a text and of its opposite together: with random weights one of them may be empty."""
+    opposite = replace(query, target=-query.target)
+    return way(model, pixels, query).maps + way(model, pixels, opposite).maps
+
+
+@pytest.mark.parametrize("method", BY_GRADIENT)
+@pytest.mark.parametrize("name", WITH_MAP)
+def test_the_last_map_is_weighted_by_gradients(name, method, folders):
+    model: Any = load_clip(folders[name], "cpu")
+    pixels = model.preprocess(_pictures(model))
+    way, query = choose(method, model, Settings()), TextQuery.encode(model, ["pleural effusions"])
+    found = _both_ways(way, model, pixels, query)
+    assert torch.isfinite(found).all()
+    assert (found[0] - found[1]).abs().max() > 0.01 * found.max()
+    assert torch.allclose(_both_ways(way, model, pixels[1:], query)[0], found[1], atol=1e-4 * float(found.max()))
+    features = way.image_features(model, way.prepare(model, pixels))
+    assert torch.allclose(features, model.encode_image(pixels), atol=1e-4 * float(features.abs().max()))
+    assert way.choices["part"] == "last map"
+
+
+@pytest.mark.parametrize("name", WITH_MAP)
+def test_gradcam_of_the_last_map_is_its_equation(name, folders):
+    model: Any = load_clip(folders[name], "cpu")
+    pixels = model.preprocess(_pictures(model, 1))
+    query = TextQuery.encode(model, ["lung"])
+    if not choose("gradcam", model, Settings())(model, pixels, query).maps.any():
+        query = replace(query, target=-query.target)
+    seen, read_out = model.activations(model.cells_before(pixels))
+    with torch.enable_grad():
+        seen.requires_grad_()
+        agreement = F.cosine_similarity(read_out(seen), query.target[None])
+        (gradient,) = torch.autograd.grad(agreement.sum(), seen)
+    summed = (seen * gradient.mean(1, keepdim=True)).sum(2).clamp(min=0).detach()
+    expected = F.interpolate(summed.view(1, 1, *[math.isqrt(summed.shape[1])] * 2), (224, 224), mode="bilinear")[:, 0]
+    ours = choose("gradcam", model, Settings())(model, pixels, query).maps
+    assert ours.any()
+    assert (normalise(ours) - normalise(expected)).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("name", WITH_MAP)
+def test_the_last_map_has_no_other_layer_and_was_not_published_with_it(name, folders):
+    model = load_clip(folders[name], "cpu")
+    with pytest.raises(InputError, match=r"Layer 3 does not exist in .*, which has one map: leave it out"):
+        choose("gradcam", model, Settings(layer=3))
+    with pytest.raises(InputError, match=f"published with no model such as {name}: leave out --exact"):
+        choose("gradcam", model, Settings(exact=True))
+
+
+@pytest.mark.parametrize("name", WITH_MAP)
+def test_gradcam_runs_in_the_chain(name, folders, scene):
+    seen = session(scene[0], load_clip(folders[name], "cpu"), saliency="gradcam").preview(8, EFFUSION)
+    assert seen.saliency_method == "gradcam"
+    assert np.isfinite(seen.saliency).all()
+    assert 0 <= seen.score <= 1
 
 
 def test_a_session_looks_with_it_as_with_any_other(model, scene):

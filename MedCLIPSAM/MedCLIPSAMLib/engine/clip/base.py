@@ -143,6 +143,24 @@ class AttentiveModel(ImageTextModel, Protocol):
         ...
 
 
+class MappedModel(ImageTextModel, Protocol):
+    """A model that makes the feature of an image from a last map of R regions, a square row by row.
+
+    Its two steps are those between which class activation maps are taken.
+    """
+
+    def cells_before(self, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, R, C), what goes into the layer at which maps are taken."""
+        ...
+
+    def activations(self, cells: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """(N, R, C) as of `cells_before` -> (N, R, C) at the layer, and what makes (N, D) features of such.
+
+        What makes features lets gradients pass to its input.
+        """
+        ...
+
+
 class DenseImageTextModel(ImageTextModel, Protocol):
     """A model whose image cells are aligned with its texts, and which knows what a cosine is worth.
 

@@ -19,12 +19,18 @@ _PUBLISHED_DEPTH = 12
 
 
 class VisionTower(Protocol):
-    """A vision transformer with a class token; shapes as in `ImageTextModel`."""
+    """A vision transformer with a class token; shapes as in `ImageTextModel`.
+
+    Attributes:
+        published_part: of its last block, where the first MedCLIP-SAM (Koleilat et al., MICCAI 2024) takes activations:
+            "norm2", the output of its second layer norm, or "output", that of the block.
+    """
 
     image_size: int
     grid: int
     width: int
     block_count: int
+    published_part: str
 
     def tokens_before(self, pixels: Tensor) -> Tensor: ...
 
@@ -60,6 +66,7 @@ class DualEncoder:
         self.block_count = vision.block_count
         self.token_width = vision.width
         self.grid = vision.grid
+        self.published_part = vision.published_part
         self.recommended = Recommendation("m2ib", _layer_at_published_depth(vision.block_count), PUBLISHED.beta)
         self.device = device
         self.logit_scale = logit_scale

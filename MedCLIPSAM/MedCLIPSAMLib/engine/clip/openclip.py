@@ -48,6 +48,7 @@ class OpenClipTower(nn.Module):
         self.image_size = int(visual.image_size[0])
         self.grid = int(rows)
         self.width = len(visual.class_embedding)
+        self.published_part = "output"
         self.block_count = len(visual.transformer.resblocks)
         self._later = FrozenBlocks(list(visual.transformer.resblocks), _class_token_after, _unfuse_attention)
 

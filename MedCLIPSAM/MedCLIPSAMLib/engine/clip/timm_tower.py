@@ -40,6 +40,7 @@ class TimmTower(nn.Module):
         self.image_size = int(trunk.patch_embed.img_size[0])
         self.grid = int(rows)
         self.width = int(trunk.embed_dim)
+        self.published_part = "norm2"
         self.block_count = len(trunk.blocks)
         self._later = FrozenBlocks(list(trunk.blocks), _class_token_after, _unfuse_attention)
 

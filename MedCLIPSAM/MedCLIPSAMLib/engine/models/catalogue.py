@@ -26,6 +26,7 @@ class Entry:
         url: address of its only file; both empty where a person has to get it.
         files: their names in the store; empty where they depend on what is imported.
         sha256: of files by name, where the publisher's is known.
+        shows: what saliency methods can look into of a text-image model, see `methods.Shown`.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Entry:
     url: str = ""
     files: tuple[str, ...] = ()
     sha256: Mapping[str, str] = field(default_factory=dict)
+    shows: tuple[str, ...] = ()
 
     @property
     def built_in(self) -> bool:
@@ -61,7 +63,10 @@ class Entry:
 def catalogue() -> dict[str, Entry]:
     """All entries by name, in the order of the file."""
     document = json.loads(resource("Models/catalogue.json").read_text("utf-8"))
-    entries = [Entry(**{**content, "files": tuple(content.get("files", ()))}) for content in document["models"]]
+    lists = ("files", "shows")
+    entries = [
+        Entry(**{**content, **{name: tuple(content.get(name, ())) for name in lists}}) for content in document["models"]
+    ]
     return {entry.name: entry for entry in entries}
 
 

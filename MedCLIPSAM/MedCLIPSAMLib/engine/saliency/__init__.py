@@ -7,6 +7,7 @@ from typing import Any
 
 from ..clip.base import ImageTextModel
 from ..errors import InputError
+from ..methods import SALIENCY
 from .base import Choices, SaliencyBatch, SaliencyMethod, TextQuery, normalise
 
 __all__ = [
@@ -14,32 +15,12 @@ __all__ = [
     "SaliencyBatch",
     "SaliencyMethod",
     "TextQuery",
+    "check_exact",
     "choose",
     "normalise",
     "saliency_class",
     "saliency_method",
 ]
-
-# Name -> class, imported when asked for.
-SALIENCY = {
-    "m2ib": f"{__name__}.m2ib:M2IB",
-    "gradient": f"{__name__}.gradient:Gradient",
-    "dense": f"{__name__}.dense:Dense",
-    "two-looks": f"{__name__}.two_looks:TwoLooks",
-    "nib": f"{__name__}.nib:NIB",
-    "gradcam": f"{__name__}.cam:GradCAM",
-    "gradcam++": f"{__name__}.cam:GradCAMPlusPlus",
-    "xgradcam": f"{__name__}.cam:XGradCAM",
-    "layercam": f"{__name__}.cam:LayerCAM",
-    "scorecam": f"{__name__}.masked:ScoreCAM",
-    "gscorecam": f"{__name__}.masked:GScoreCAM",
-    "hilacam": f"{__name__}.hilacam:HilaCAM",
-    "rise": f"{__name__}.masked:Rise",
-    "naclip": f"{__name__}.corrected:NACLIP",
-    "sclip": f"{__name__}.corrected:SCLIP",
-    "clearclip": f"{__name__}.corrected:ClearCLIP",
-    "attention": f"{__name__}.attention:Attention",
-}
 
 
 def saliency_class(name: str) -> type[SaliencyMethod]:
@@ -50,7 +31,20 @@ def saliency_class(name: str) -> type[SaliencyMethod]:
     """
     if name not in SALIENCY:
         raise InputError(f"There is no saliency method '{name}': choose one of {', '.join(SALIENCY)}.")
-    return pkgutil.resolve_name(SALIENCY[name])
+    return pkgutil.resolve_name(f"{__name__}.{SALIENCY[name].place}")
+
+
+def check_exact(name: str) -> None:
+    """Whether there is anything published to be exact about.
+
+    Raises:
+        InputError: no MedCLIP-SAM was published with the method ``name``, or there is no such method.
+    """
+    if not saliency_class(name).as_published:
+        published = ", ".join(each for each in SALIENCY if saliency_class(each).as_published)
+        raise InputError(
+            f"--exact is for what MedCLIP-SAM was published with, {published}: leave out --exact or --saliency {name}."
+        )
 
 
 def choose(name: str, model: ImageTextModel, choices: Choices) -> SaliencyMethod:
@@ -60,6 +54,8 @@ def choose(name: str, model: ImageTextModel, choices: Choices) -> SaliencyMethod
         InputError: there is no such method, or it does not go with the model or with a choice.
     """
     kind = saliency_class(name)
+    if choices.exact:
+        check_exact(name)
     if not kind.suits(model):
         fitting = ", ".join(each for each in SALIENCY if saliency_class(each).suits(model))
         raise InputError(f"The saliency method {name} does not go with the model {model.name}; choose of {fitting}.")

@@ -20,11 +20,6 @@ class Attention(SaliencyMethod):
     absolute: ClassVar[bool] = False
     preview: ClassVar[str] = name
 
-    @classmethod
-    def suits(cls, model: ImageTextModel) -> bool:
-        """Whether it tells regions."""
-        return hasattr(model, "attend")
-
     @property
     def prepared_as(self) -> str:
         """See `SaliencyMethod.prepared_as`."""

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ..clip.base import AttentiveModel, ImageTextModel
 from ..errors import Cancelled, InputError
+from ..methods import SALIENCY, Shown
 
 
 class Choices(Protocol):
@@ -106,6 +107,7 @@ class SaliencyMethod(Protocol):
         absolute: maps are probabilities, low everywhere where the thing is absent; others must be stretched.
         preview: name of the method that stands in for it where a person waits.
         options: names of the `Choices` that it takes.
+        as_published: a MedCLIP-SAM was published with it, so that `Choices.exact` has a meaning.
     """
 
     name: ClassVar[str]
@@ -113,12 +115,13 @@ class SaliencyMethod(Protocol):
     absolute: ClassVar[bool]
     preview: ClassVar[str]
     options: ClassVar[tuple[str, ...]] = ()
+    as_published: ClassVar[bool] = False
     _most: ClassVar[int] = 8  # images at a time, whose time a user does not notice
 
     @classmethod
     def suits(cls, model: ImageTextModel) -> bool:
-        """Whether the model has what the method looks into: the blocks of a vision transformer, if nothing else."""
-        return model.block_count > 0
+        """Whether the model shows what the method looks into, as the registry has it."""
+        return SALIENCY[cls.name].goes_with(shown_by(model))
 
     @classmethod
     def chosen(cls, model: ImageTextModel, choices: Choices) -> SaliencyMethod:
@@ -180,6 +183,17 @@ class SaliencyMethod(Protocol):
     ) -> SaliencyBatch:
         """Both stages: (N, 3, S, S) -> saliency."""
         return self.explain(model, self.prepare(model, pixels), query, slices, cancelled)
+
+
+def shown_by(model: ImageTextModel) -> tuple[Shown, ...]:
+    """What a method can look into of a model."""
+    there: dict[Shown, bool] = {
+        "blocks": model.block_count > 0,
+        "cells": hasattr(model, "look"),
+        "regions": hasattr(model, "attend"),
+        "map": hasattr(model, "cells_before"),
+    }
+    return tuple(shown for shown, has in there.items() if has)
 
 
 def normalise(maps: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -12,7 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..clip.base import ImageTextModel
+from ..errors import InputError
 from .base import Choices, SaliencyMethod, chosen_layer
+from .last_map import LastMap
 from .patches import Patchwise
 
 Part = Literal["norm1", "norm2", "output"]
@@ -33,8 +36,28 @@ class Layer:
 
     @classmethod
     def chosen(cls, model: ImageTextModel, choices: Choices) -> Layer:
-        """The norm before the attention of the last block, or of the block that was chosen."""
-        return cls(chosen_layer(model, choices, model.block_count - 1))
+        """The norm before the attention of the last block, or of the block that was chosen.
+
+        As published with MedCLIP-SAM it is the norm after the attention for BiomedCLIP, and the block's output for
+        OpenAI's models.
+        """
+        block = chosen_layer(model, choices, model.block_count - 1)
+        return cls(block, getattr(model, "published_part", "output")) if choices.exact else cls(block)
+
+    @property
+    def prepared_as(self) -> str:
+        """What `before` gives, by name; the same as of `OfTokens`, which can share it."""
+        return f"block {self.block - 1}"
+
+    def reaches_patches(self, model: ImageTextModel) -> bool:
+        """Whether patches have gradients there: whether anything that follows reads more than the class token."""
+        if self.part == "norm1" or self.block < model.block_count - 1:
+            return True
+        shape = 1, 1 + model.grid**2, model.token_width
+        tokens = torch.linspace(-1, 1, math.prod(shape), device=model.device).view(shape).requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(model.features_after(tokens, self.block).sum(), tokens)
+        return bool(gradient[:, 1:].any())
 
     def before(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, T, W): what goes into the block."""
@@ -72,19 +95,29 @@ class ByGradient(Patchwise):
         layer: where A is taken.
     """
 
-    layer: Layer
+    layer: Layer | LastMap
 
     options: ClassVar[tuple[str, ...]] = ("layer",)
 
     @classmethod
     def chosen(cls, model: ImageTextModel, choices: Choices) -> SaliencyMethod:
         """See `SaliencyMethod.chosen`."""
-        return cls(Layer.chosen(model, choices))
+        return cls((Layer if model.block_count else LastMap).chosen(model, choices))
 
     @property
-    def after(self) -> int:
-        """See `OfTokens.after`."""
-        return self.layer.block - 1
+    def prepared_as(self) -> str:
+        """See `SaliencyMethod.prepared_as`."""
+        return self.layer.prepared_as
+
+    def prepare(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, T, W) before the block of the layer, or (N, 1 + R, C), see `LastMap`."""
+        return self.layer.before(model, pixels)
+
+    @torch.no_grad()
+    def image_features(self, model: ImageTextModel, prepared: Tensor) -> Tensor:
+        """What was prepared -> (N, D)."""
+        seen, read_out = self.layer.activations(model, prepared)
+        return read_out(seen)
 
     @property
     def choices(self) -> dict[str, Any]:
@@ -124,6 +157,22 @@ class GradCAM(ByGradient):
 
     name: ClassVar[str] = "gradcam"
     preview: ClassVar[str] = name
+    as_published: ClassVar[bool] = True
+
+    @classmethod
+    def chosen(cls, model: ImageTextModel, choices: Choices) -> SaliencyMethod:
+        """See `SaliencyMethod.chosen`.
+
+        Raises:
+            InputError: as published, its maps would all be empty.
+        """
+        method = cls((Layer if model.block_count else LastMap).chosen(model, choices))
+        if isinstance(method.layer, Layer) and not method.layer.reaches_patches(model):
+            raise InputError(
+                f"As published, gradcam finds nothing with {model.name}, for no patch has a gradient at"
+                f" {method.layer.part} of its last block: leave out --exact, or choose an earlier layer."
+            )
+        return method
 
     def weigh(self, seen: Tensor, gradient: Tensor) -> Tensor:
         """See `ByGradient.weigh`."""

@@ -14,13 +14,13 @@ from torch.nn import functional as F
 from ..clip.attention import AttentionBlock
 from ..clip.base import ImageTextModel
 from .base import Choices, SaliencyMethod
-from .patches import Patchwise
+from .patches import OfTokens, Patchwise
 
 _NEAR = 5.0  # standard deviation in patches of the neighbourhood, as published
 
 
 @dataclass(frozen=True)
-class Corrected(Patchwise):
+class Corrected(Patchwise, OfTokens):
     """Cosine of each patch with the text, after a last block whose attention is another than the one it learnt.
 
     Attributes:

@@ -29,11 +29,6 @@ class Dense(SaliencyMethod):
     absolute: ClassVar[bool] = True
     preview: ClassVar[str] = name
 
-    @classmethod
-    def suits(cls, model: ImageTextModel) -> bool:
-        """Whether its cells are aligned with texts."""
-        return hasattr(model, "look")
-
     @property
     def prepared_as(self) -> str:
         """See `SaliencyMethod.prepared_as`."""

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from ..clip.base import ImageTextModel
 from .cam import logits
-from .patches import Patchwise
+from .patches import OfTokens, Patchwise
 
 
 @dataclass(frozen=True)
-class HilaCAM(Patchwise):
+class HilaCAM(Patchwise, OfTokens):
     """R = I; for each block from the first R = R + mean over heads of max(P dP, 0) times R; the class token's row.
 
     P are the attention probabilities of a block and dP the gradient of s cos(image, text) there (Chefer, Gur, Wolf,

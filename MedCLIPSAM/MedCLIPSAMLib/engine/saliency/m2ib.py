@@ -51,6 +51,7 @@ class M2IB(Bottleneck):
     name: ClassVar[str] = "m2ib"
     preview: ClassVar[str] = "gradient"
     options: ClassVar[tuple[str, ...]] = ("layer", "beta", "steps", "seed")
+    as_published: ClassVar[bool] = True
 
     @classmethod
     def chosen(cls, model: ImageTextModel, choices: Choices) -> SaliencyMethod:

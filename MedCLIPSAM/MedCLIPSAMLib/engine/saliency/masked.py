@@ -24,6 +24,7 @@ from .cam import GradCAM, Layer, logits
 _MASKS_AT_ONCE = 32  # on a CPU, where more are no quicker
 _KEPT_PER_BLOCK = 16  # numbers per token and channel that a block needs for a moment, with a margin
 _MOST_MASKS = 512
+_TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,10 @@ class Masked(SaliencyMethod):
     ) -> SaliencyBatch:
         """(N, 3, S, S) -> maps; see `SaliencyMethod.explain`."""
         numbers = range(len(prepared)) if slices is None else slices
-        # A softmax over logits sets apart what half precision confuses.
-        with torch.autocast(prepared.device.type, enabled=False):
-            found = [
-                self.map(model, picture, query.target, number, cancelled)
-                for picture, number in zip(prepared.float().split(1), numbers, strict=True)
-            ]
+        found = [
+            self.map(model, picture, query.target, number, cancelled)
+            for picture, number in zip(prepared.float().split(1), numbers, strict=True)
+        ]
         return SaliencyBatch(torch.cat([each.maps for each in found]), torch.cat([each.information for each in found]))
 
     @abstractmethod
@@ -105,9 +104,10 @@ class ScoreCAM(Masked):
     """
 
     layer: Layer
-    channels: tuple[int, ...] | None = None
+    channels: Sequence[int] | None = None
 
     name: ClassVar[str] = "scorecam"
+    as_published: ClassVar[bool] = True
     preview: ClassVar[str] = "gradcam"
     options: ClassVar[tuple[str, ...]] = ("layer",)
     _epsilon: ClassVar[float] = 0.0
@@ -120,12 +120,15 @@ class ScoreCAM(Masked):
     @property
     def choices(self) -> dict[str, Any]:
         """Where the map is taken, and what of it."""
-        return asdict(self.layer) | {name: value for name, value in asdict(self).items() if name != "layer"}
+        channels = self.channels
+        told = f"{channels[0]} to {channels[-1]}" if isinstance(channels, range) else channels and list(channels)
+        own = {name: value for name, value in asdict(self).items() if name != "layer"}
+        return asdict(self.layer) | own | {"channels": told}
 
     def tried(self, model: ImageTextModel, tokens: Tensor, target: Tensor) -> Tensor:
         """(1, T, W) before the block of the layer -> numbers of the channels that are tried."""
         channels = range(tokens.shape[2]) if self.channels is None else self.channels
-        return torch.tensor(channels, device=tokens.device)
+        return torch.tensor(list(channels), device=tokens.device)
 
     def weigh(
         self,
@@ -135,16 +138,19 @@ class ScoreCAM(Masked):
         cancelled: Callable[[], bool] | None,
     ) -> tuple[Tensor, Tensor]:
         """(1, 3, S, S) -> activations of patches (P, W), and (W,) weights of channels."""
-        tokens = self.layer.before(model, picture)
-        with torch.no_grad():
+        # One pass, of which all masks are made; those of the masked images are in the format that was chosen.
+        with torch.autocast(picture.device.type, enabled=False), torch.no_grad():
+            tokens = self.layer.before(model, picture)
             seen = self.layer.activations(model, tokens)[0][0, 1:]
+            tried = self.tried(model, tokens, target)
         scores = torch.zeros(seen.shape[1], device=seen.device)
-        for some in self.tried(model, tokens, target).split(_masks_at_once(model)):
+        for some in tried.split(_masks_at_once(model)):
             grid = seen[:, some].T.unflatten(1, (1, model.grid, model.grid))
             large = F.interpolate(grid, picture.shape[2:], mode="bilinear", align_corners=True)[:, 0]
             low, high = large.amin((1, 2), keepdim=True), large.amax((1, 2), keepdim=True)
-            masks = (large - low) / (high - low + self._epsilon).clamp_min(1e-30)
-            scores[some] = _scores(model, picture, target, masks, cancelled)
+            span = high - low + self._epsilon
+            found = _scores(model, picture, target, (large - low) / span.clamp_min(_TINY), cancelled)
+            scores[some] = torch.where(span[:, 0, 0] > 0, found, 0)  # as published, what is no number counts as 0
         return seen, scores.softmax(0)
 
     def map(
@@ -157,32 +163,46 @@ class ScoreCAM(Masked):
     ) -> SaliencyBatch:
         """See `Masked.map`."""
         seen, weights = self.weigh(model, picture, target, cancelled)
-        return enlarge((seen @ weights).clamp(min=0)[None], model)
+        return enlarge((seen * weights).sum(1).clamp(min=0)[None], model)
 
 
 @dataclass(frozen=True)
 class GScoreCAM(ScoreCAM):
     """`ScoreCAM` of the channels with the largest gradient alone (Chen et al., ACCV 2022).
 
-    The score of all other channels is 0, which takes part in the softmax.
+    The score of all other channels is 0, which takes part in the softmax. As published with MedCLIP-SAM, no patch has a
+    gradient at the layer, and the channels are what sorting equal numbers happens to leave; here they are the first.
+    To repeat such a map, give its ``channels``.
 
     Attributes:
         most: how many channels are tried.
         class_token_gradient: the gradient of the class token counts, not the mean of those of the patches.
+        channels_because: why they are given.
     """
 
     most: int = 300
     class_token_gradient: bool = False
+    channels_because: str | None = None
 
     name: ClassVar[str] = "gscorecam"
     _epsilon: ClassVar[float] = 1e-6
+
+    @classmethod
+    def chosen(cls, model: ImageTextModel, choices: Choices) -> SaliencyMethod:
+        """See `SaliencyMethod.chosen`."""
+        layer = Layer.chosen(model, choices)
+        if layer.reaches_patches(model):
+            return cls(layer)
+        first = range(min(cls.most, model.token_width))
+        return cls(layer, first, channels_because="no patch has a gradient at this layer: the first by number")
 
     def tried(self, model: ImageTextModel, tokens: Tensor, target: Tensor) -> Tensor:
         """See `ScoreCAM.tried`."""
         if self.channels is not None:
             return super().tried(model, tokens, target)
         importance = self.importance(model, tokens, target)
-        return importance.topk(min(self.most, len(importance))).indices
+        # Stable, so that equal numbers are in the same order on every device.
+        return importance.sort(descending=True, stable=True).indices[: self.most]
 
     def importance(self, model: ImageTextModel, tokens: Tensor, target: Tensor) -> Tensor:
         """(1, T, W) before the block of the layer -> (W,), the weights of `GradCAM`."""
@@ -228,10 +248,12 @@ class Rise(Masked):
         stream = np.random.RandomState(seed)
         cell = math.ceil(size / self.cells)
         grids = (stream.rand(self.masks, self.cells, self.cells) < self.keep).astype(np.float32)
+        # Resizing is linear and works along rows and columns alike: once on each cell is enough.
+        enlarged = (self.cells + 1) * cell, self.cells
+        large = resize(np.eye(self.cells, dtype=np.float32), enlarged, order=1, mode="reflect", anti_aliasing=False)
         for grid in grids:
             row, column = stream.randint(0, cell), stream.randint(0, cell)
-            large = resize(grid, ((self.cells + 1) * cell,) * 2, order=1, mode="reflect", anti_aliasing=False)
-            yield to_tensor(large[row : row + size, column : column + size].astype(np.float32))
+            yield to_tensor(large[row : row + size] @ grid @ large[column : column + size].T)
 
     def map(
         self,
@@ -246,6 +268,6 @@ class Rise(Masked):
         at_once, drawn = _masks_at_once(model), self.draw(picture.shape[2], number)
         while some := list(islice(drawn, at_once)):
             masks = torch.stack(some).to(picture.device)
-            total += torch.einsum("m,mhw->hw", _scores(model, picture, target, masks, cancelled), masks)
+            total += (_scores(model, picture, target, masks, cancelled)[:, None, None] * masks).sum(0)
         total /= self.masks * self.keep
         return SaliencyBatch(total[None], total.sum()[None])

@@ -12,14 +12,14 @@ from torch.nn import functional as F
 
 from ..clip.base import ImageTextModel
 from .base import Choices, SaliencyMethod, chosen_layer
-from .patches import Patchwise
+from .patches import OfTokens, Patchwise
 
 _PUBLISHED_BLOCKS = 9  # of 12, before the bottleneck
 _PASSES = 10
 
 
 @dataclass(frozen=True)
-class NIB(Patchwise):
+class NIB(Patchwise, OfTokens):
     """The bottleneck lets a share l of the tokens X pass, which narrows from 1 to 0; no noise, nothing is learnt.
 
     The saliency of a patch is the sum over channels of X times the mean of d cos(image(l X), text) / d(l X) over

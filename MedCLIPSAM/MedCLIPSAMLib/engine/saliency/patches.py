@@ -42,8 +42,11 @@ class OfTokens(SaliencyMethod):
             return model.features_after(prepared, self.after)
 
 
-class Patchwise(OfTokens):
+class Patchwise(SaliencyMethod):
     """Tokens -> a number for each patch, computed in float32: few blocks follow, and small differences count."""
+
+    localizer: ClassVar[str] = "kmeans"
+    absolute: ClassVar[bool] = False
 
     @abstractmethod
     def patches(

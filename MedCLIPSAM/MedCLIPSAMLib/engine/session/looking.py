@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -78,7 +79,9 @@ class Looker:
         self.viewer = viewer
         self._placed = Placed(model, self._encode_again)
         self.method = choose(saliency, model, settings)
-        self.quick = choose(self.method.preview, model, settings)
+        # What only stands in is nothing published.
+        stands_in = self.method.preview != self.method.name
+        self.quick = choose(self.method.preview, model, replace(settings, exact=False)) if stands_in else self.method
         self.format = NumberFormat(model.name, precision)
         self._cache = cache
         self._queries: dict[tuple[tuple[str, ...], tuple[str, ...]], TextQuery] = {}

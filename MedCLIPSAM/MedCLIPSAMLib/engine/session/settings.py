@@ -18,13 +18,14 @@ class Settings:
         window: intensities shown to the models.
         saliency: method by its registry name.
         layer, beta, steps, noise_samples, seed: of M2IB; the published ones if ``exact``, else steps and samples of
-            `m2ib.QUICK`.
+            `m2ib.QUICK`. Other methods take some of them, see `SaliencyMethod.options`.
         localize: binarizer by its registry name.
         voting: None asks the segmenter for one mask; else it gives several, combined as named in `sam.voting`.
         slicewise: every slice for itself, as published: a box on every slice, absent or not.
         precision: number format of the large networks, see `precision.pick_precision`.
-        exact: saliency and localisation exactly as published: M2IB with its noise stream on whole slices, in float32
-            unless ``precision`` says otherwise, and K-means; a box on every slice, absent or not.
+        exact: saliency and localisation exactly as published, on whole slices, in float32 unless ``precision`` says
+            otherwise: M2IB with its noise stream if no method is chosen, or a class activation map at the layer of
+            the first MedCLIP-SAM; K-means; a box on every slice, absent or not.
     """
 
     axis: Axis = "auto"
@@ -48,7 +49,7 @@ class Settings:
 
     def saliency_for(self, recommended: str) -> str:
         """Name of the saliency method that runs with a model that recommends ``recommended``."""
-        return "m2ib" if self.exact else self.saliency or recommended
+        return self.saliency or ("m2ib" if self.exact else recommended)
 
     def as_dict(self) -> dict[str, Any]:
         """For reports and provenance; choices left to the model are left out."""

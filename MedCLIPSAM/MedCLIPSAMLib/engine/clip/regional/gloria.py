@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -44,10 +44,22 @@ class GLoRIA(WithBert):
     @torch.no_grad()
     def regions(self, pixels: Tensor) -> Tensor:
         """See `AttentiveModel.regions`; 19 x 19."""
+        third, fourth = self._layers(pixels)
+        return torch.cat([self._whole(fourth.mean(1))[:, None], self._local(third)], 1)
+
+    @torch.no_grad()
+    def cells_before(self, pixels: Tensor) -> Tensor:
+        """See `MappedModel.cells_before`; 10 x 10, the last layer of the ResNet."""
+        return self._layers(pixels)[1]
+
+    def activations(self, cells: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """See `MappedModel.activations`."""
+        return cells, lambda seen: self._whole(seen.mean(1))
+
+    def _layers(self, pixels: Tensor) -> list[Tensor]:
+        """(N, 3, S, S) -> (N, R, C) of the third and the fourth layer."""
         large = F.interpolate(pixels.to(self.device), (_ENLARGED,) * 2, mode="bilinear", align_corners=True)
-        *_, third, fourth = self._net(large)
-        cells = self._local(third.flatten(2).transpose(1, 2))
-        return torch.cat([self._whole(fourth.mean((2, 3)))[:, None], cells], 1)
+        return [layer.flatten(2).transpose(1, 2) for layer in self._net(large)[-2:]]
 
     def words(self, text: str) -> Tensor:
         """(L, D) of what begins the text, its words, and what ends it."""

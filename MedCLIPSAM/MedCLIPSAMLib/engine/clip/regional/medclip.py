@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from timm.models.swin_transformer import SwinTransformer
@@ -40,7 +41,8 @@ class MedCLIP(WithBert):
     """The picture's feature is the projected mean of its cells; as the projection is linear, each cell has its share.
 
     Args:
-        cells: (N, 3, S, S) -> (N, R, C).
+        before: (N, 3, S, S) -> (N, R, C), see `MappedModel.cells_before`.
+        at: (N, R, C) of that -> the layer of `MappedModel.activations`, and what makes the last cells of it.
     """
 
     def __init__(
@@ -49,9 +51,10 @@ class MedCLIP(WithBert):
         device: torch.device,
         image: nn.Module,
         projection: nn.Linear,
-        cells: Callable[[Tensor], Tensor],
+        before: Callable[[Tensor], Tensor],
+        at: Callable[[Tensor], tuple[Tensor, Callable[[Tensor], Tensor]]],
     ) -> None:
-        self._cells, self._project = cells, projection
+        self._before, self._at, self._project = before, at, projection
         self._project_text = checkpoint.linear(checkpoint.under("text_model.projection_head."))
         text = checkpoint.bert(checkpoint.under("text_model.model."))
         parts = nn.ModuleList([image, projection, self._project_text, text])
@@ -63,8 +66,19 @@ class MedCLIP(WithBert):
     @torch.no_grad()
     def regions(self, pixels: Tensor) -> Tensor:
         """See `AttentiveModel.regions`; 7 x 7."""
-        cells = self._project(self._cells(pixels.to(self.device)))
+        seen, last_cells = self._at(self.cells_before(pixels))
+        cells = self._project(last_cells(seen))
         return torch.cat([cells.mean(1, keepdim=True), cells], 1)
+
+    @torch.no_grad()
+    def cells_before(self, pixels: Tensor) -> Tensor:
+        """See `MappedModel.cells_before`; 7 x 7."""
+        return self._before(pixels.to(self.device))
+
+    def activations(self, cells: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """See `MappedModel.activations`: the last layer of the ResNet, or the norm that opens Swin's last block."""
+        seen, last_cells = self._at(cells)
+        return seen, lambda seen: self._project(last_cells(seen).mean(1))
 
     @torch.no_grad()
     def encode_token_ids(self, ids: Tensor) -> Tensor:
@@ -91,7 +105,11 @@ def load_resnet(checkpoint: Checkpoint, device: torch.device) -> MedCLIP:
     state = checkpoint.under("vision_model.model.")
     projection = checkpoint.linear({"weight": state.pop("fc.weight")})
     net = ResidualNet.of(checkpoint, state)
-    return MedCLIP(checkpoint, device, net, projection, lambda pixels: net(pixels)[-1].flatten(2).transpose(1, 2))
+
+    def before(pixels: Tensor) -> Tensor:
+        return net(pixels)[-1].flatten(2).transpose(1, 2)
+
+    return MedCLIP(checkpoint, device, net, projection, before, lambda cells: (cells, lambda seen: seen))
 
 
 def load_swin(checkpoint: Checkpoint, device: torch.device) -> MedCLIP:
@@ -120,7 +138,36 @@ def load_swin(checkpoint: Checkpoint, device: torch.device) -> MedCLIP:
         mlp_ratio=hidden / width,
     )
     net = checkpoint.fill(net, state)
-    return MedCLIP(checkpoint, device, net, projection, lambda pixels: net.forward_features(pixels).flatten(1, 2))
+    split = _SplitSwin(net)
+    return MedCLIP(checkpoint, device, net, projection, split.before_last, split.at_last)
+
+
+class _SplitSwin:
+    """timm's Swin transformer, parted at the norm that opens its last block: (N, R, C) all of it."""
+
+    def __init__(self, net: Any) -> None:
+        self._net, (*self._blocks, self._last) = net, net.layers[-1].blocks
+
+    def before_last(self, pixels: Tensor) -> Tensor:
+        x = self._net.patch_embed(pixels)
+        for stage in self._net.layers[:-1]:
+            x = stage(x)
+        x = self._net.layers[-1].downsample(x)
+        for block in self._blocks:
+            x = block(x)
+        return x.flatten(1, 2)
+
+    def at_last(self, cells: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        x = cells.unflatten(1, (math.isqrt(cells.shape[1]), -1))
+
+        def last_cells(seen: Tensor) -> Tensor:
+            given = self._last.norm1.register_forward_hook(lambda *_: seen.view_as(x))
+            try:
+                return self._net.norm(self._last(x)).flatten(1, 2)
+            finally:
+                given.remove()
+
+        return self._last.norm1(x).flatten(1, 2), last_cells
 
 
 def _as_timm(checkpoint: Checkpoint, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
