@@ -19,7 +19,20 @@ from .drawing.people import SOURCES, annotated_terms, in_hounsfield, kept, label
 from .language.covers import elsewhere
 from .language.terms import REGIONS
 
-_ABSENT = ("liver", "brain", "kidney", "heart", "prostate", "breast lesion", "mandible", "lung")
+_ABSENT = (
+    "liver",
+    "brain",
+    "kidney",
+    "heart",
+    "prostate",
+    "breast lesion",
+    "mandible",
+    "lung",
+    "vertebra",
+    "intervertebral disc",
+    "parotid gland",
+    "left atrium",
+)
 
 
 def main(patients: Path, out: Path) -> None:

@@ -19,11 +19,13 @@ from rich.table import Table
 from MedCLIPSAMLib.engine.presence import UNDOUBTED
 from MedCLIPSAMLib.engine.volume import MODALITIES
 
+_LOOKS = ("first", "second")
 _GOOD = 0.5  # Dice from which a term is worth an answer that nobody else gives
+_FAIR = 0.4  # the same, of a term that the first look answers anyway, and worse
 _BETTER = 0.1  # by which it must exceed the first look's
 _SLICES = 4  # on so many, of people who were kept from training
 _WORTH = 5  # claims that a doubt must take away for each slice with the structure that it costs
-_CLAIMED = 0.1  # of slices without it, that a term may be claimed on at most
+_CLAIMED = 0.1  # of a source's slices without it, that a term may be claimed on at most
 
 
 def answered(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
@@ -43,11 +45,23 @@ def _does_better(rows: Sequence[dict[str, Any]]) -> bool:
     with_it = [row for row in rows if row["drawn"] and row["second"]]
     without = [row for row in rows if not row["present"] and row["second"]]
     known = any(row["first"] for row in rows)
-    claimed = sum(row["second"]["found"] for row in without)
-    if len(with_it) < _SLICES or (known and len(without) < _SLICES) or claimed > max(1, _CLAIMED * len(without)):
+    if len(with_it) < _SLICES or (known and len(without) < _SLICES) or _claims(without):
         return False
     second = _mean(row["second"]["dice"] for row in with_it)
-    return second >= max(_GOOD, _BETTER + _mean(row["first"]["dice"] for row in with_it if row["first"]))
+    first = _mean(row["first"]["dice"] for row in with_it if row["first"])
+    return second >= (max(_FAIR, first + _BETTER) if known else _GOOD)
+
+
+def _claims(without: Sequence[dict[str, Any]]) -> bool:
+    """Whether it is claimed too often in any source that tells: beside a structure it is hard to say no.
+
+    No more often than by the first look is never too often.
+    """
+    for group in _grouped(without, "source").values():
+        by_first, by_second = (sum(bool(row[look] and row[look]["found"]) for row in group) for look in _LOOKS)
+        if len(group) >= _SLICES and by_second > max(1, _CLAIMED * len(group), by_first):
+            return True
+    return False
 
 
 def confirmed(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -86,9 +100,9 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
     for (source, term), group in sorted(_grouped(rows, "source", "term").items()):
         there, away = [row for row in group if row["drawn"]], [row for row in group if not row["present"]]
         cells = [source, term, str(len(there)), _cell(row["boxed"] for row in there)]
-        cells += [_cell(row[look]["dice"] for row in there if row[look]) for look in ("first", "second")]
+        cells += [_cell(row[look]["dice"] for row in there if row[look]) for look in _LOOKS]
         cells.append(str(len(away)))
-        cells += [_cell(float(row[look]["found"]) for row in away if row[look]) for look in ("first", "second")]
+        cells += [_cell(float(row[look]["found"]) for row in away if row[look]) for look in _LOOKS]
         shown.add_row(*cells)
     return shown
 

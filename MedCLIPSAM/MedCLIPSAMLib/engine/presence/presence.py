@@ -79,16 +79,16 @@ def score(clues: Mapping[str, float], sensitivity: float = 0.5) -> float:
     return sensed(min(told, clues.get(SECOND_LOOK, 1.0)), sensitivity)
 
 
-def present(scores: np.ndarray, spacing: float) -> np.ndarray:
+def present(scores: np.ndarray, spacing: float, low: float = LOW) -> np.ndarray:
     """Decides for neighbouring slices together: (N,) scores -> (N,) bool.
 
-    Hysteresis (a slice above `LOW` counts when it continues one above `HIGH`), short runs dropped, short gaps filled.
+    Hysteresis (a slice above ``low`` counts when it continues one above `HIGH`), short runs dropped, short gaps filled.
 
     Args:
         scores: of slices in their order along the axis.
         spacing: mm between them.
     """
-    found = apply_hysteresis_threshold(np.asarray(scores, float), LOW, HIGH)
+    found = apply_hysteresis_threshold(np.asarray(scores, float), low, HIGH)
     # Slices may lie very close, by their header.
     gap, run = (min(max(1, round(length / spacing)), len(found)) for length in (_GAP_MM, _RUN_MM))
     if len(found) > 2 * run:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..localize.continuity import without
-from ..presence import SURE, UNDOUBTED
+from ..presence import HIGH, LOW, SURE, UNDOUBTED
 from ..presence.presence import SECOND_LOOK, present, score
 from ..prompt.prompt import Prompt
 from ..volume import SliceStack
@@ -83,7 +83,7 @@ class Stages:
             with timed(run.seconds, "presence"):
                 for batch in run.batches("presence", rows, _SLICES_AT_ONCE):
                     clues[batch[0] : batch[-1] + 1] = looker.judge(run.prompt, [run.indices[row] for row in batch])
-            found = self._presence(run, clues)
+            found = self._presence(run, clues, LOW)
             rows = np.flatnonzero(found).tolist()
         asked = self.knowing(run.prompt)
         self._look(run, asked, rows, maps, clues)
@@ -92,7 +92,8 @@ class Stages:
             self._look(run, asked, rows, maps, clues)
         self.chosen[run.prompt.texts] = asked
         if self.judges and told_by_maps:
-            found = self._presence(run, clues)
+            # What a second look sees fades slowly beyond the ends of a structure.
+            found = self._presence(run, clues, LOW if asked is looker else HIGH)
             if found.any() and asked is looker:
                 found = self._believed(run, clues, found)
         return maps, clues, found
@@ -141,10 +142,10 @@ class Stages:
                     clues[row][SECOND_LOOK] = doubt
         return believed
 
-    def _presence(self, run: Run, clues: list[dict[str, float]]) -> np.ndarray:
-        """(N,) bool: on which slices the structure is; a slice that was clicked has it."""
+    def _presence(self, run: Run, clues: list[dict[str, float]], low: float) -> np.ndarray:
+        """(N,) bool: on which slices the structure is, see `present`; a slice that was clicked has it."""
         scores = np.array([score(clue, run.prompt.sensitivity) for clue in clues])
-        return present(scores, self.stack.spacing[0]) | run.clicked
+        return present(scores, self.stack.spacing[0], low) | run.clicked
 
     def candidates(self, run: Run, maps: np.ndarray, found: np.ndarray) -> np.ndarray:
         """(N, H, W) bool: all components of the saliency, on the slices that have the structure."""
