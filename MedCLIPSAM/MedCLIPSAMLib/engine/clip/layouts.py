@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-Renames = tuple[tuple[str, str], ...]
+from ..files.renames import Renames, renamed
 
 HUB: Renames = (
     (r"^visual\.trunk\.", "vision.trunk."),
@@ -61,9 +61,7 @@ def rename(state: Mapping[str, Tensor], renames: Renames) -> dict[str, Tensor]:
     for name, tensor in state.items():
         if _UNUSED.search(name):
             continue
-        for pattern, replacement in renames:
-            name = re.sub(pattern, replacement, name)
-        named[name] = tensor.float()
+        named[renamed(name, renames)] = tensor.float()
     for name in list(named):
         if match := _QUERY.match(name):
             module, kind = match["module"], match["kind"]

@@ -54,7 +54,7 @@ def read_weights(weights: Path) -> dict[str, Tensor]:
     if placed is None:
         return read_state_dict(weights)
     state: dict[str, Tensor] = {}
-    for part in parts(weights):
+    for part in sorted(set(placed.values())):
         read = read_state_dict(part)
         lacking = next((name for name, file in placed.items() if file == part and name not in read), None)
         if lacking is not None:

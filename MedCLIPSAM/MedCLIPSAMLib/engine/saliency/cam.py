@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor
@@ -166,8 +166,8 @@ class GradCAM(ByGradient):
         Raises:
             InputError: as published, its maps would all be empty.
         """
-        method = cls((Layer if model.block_count else LastMap).chosen(model, choices))
-        if isinstance(method.layer, Layer) and not method.layer.reaches_patches(model):
+        method = cast(GradCAM, super().chosen(model, choices))
+        if not method.layer.reaches_patches(model):
             raise InputError(
                 f"As published, gradcam finds nothing with {model.name}, for no patch has a gradient at"
                 f" {method.layer.part} of its last block: leave out --exact, or choose an earlier layer."

@@ -63,7 +63,7 @@ class Dense(SaliencyMethod):
         for features in prepared:  # one at a time: half precision is kept, float32 is computed
             stop_if(cancelled)
             seen = features.float()
-            cells, there = weigh(model, seen[0], seen[1:], query.target, rivals, _PEAK_CELLS)
+            cells, _, there = weigh(model, seen[0], seen[1:], query.target, rivals, _PEAK_CELLS)
             maps.append(cells)
             presence.append(there)
         return enlarge(torch.stack(maps), model, torch.stack(presence))
@@ -83,7 +83,7 @@ class Aligned(Protocol):
 
 def weigh(
     model: Aligned, picture: Tensor, cells: Tensor, target: Tensor, rivals: Tensor, smallest: int
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """One image against a text and its rivals.
 
     Args:
@@ -92,12 +92,12 @@ def weigh(
         smallest: cells of the smallest structure that can be told.
 
     Returns:
-        (P,) probability of each cell, and the presence, both in 0..1: the geometric mean of what the most likely cells
-        and the image as a whole say.
+        (P,) probability of each cell, its mean over the most likely cells, and the presence: the geometric mean of that
+        and of what the image as a whole says; all in 0..1.
     """
     cosine = cells @ torch.cat([target[None], rivals]).T
     nothing = torch.full_like(cosine[:, :1], _NOTHING)
     share = torch.cat([_SHARPNESS * cosine, nothing], 1).softmax(1)[:, 0]
     probability = (model.dense_logits(cosine[:, 0]).sigmoid() * share).sqrt()
     peak = probability.topk(smallest).values.mean()
-    return probability, (peak * model.presence_logits(picture @ target).sigmoid()).sqrt()
+    return probability, peak, (peak * model.presence_logits(picture @ target).sigmoid()).sqrt()

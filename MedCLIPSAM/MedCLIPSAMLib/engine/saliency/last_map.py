@@ -36,6 +36,10 @@ class LastMap:
             raise InputError(f"Layer {choices.layer} does not exist in {model.name}, which has one map: leave it out.")
         return cls()
 
+    def reaches_patches(self, model: ImageTextModel) -> bool:
+        """Regions always have gradients: their mean is the image's feature."""
+        return True
+
     def before(self, model: ImageTextModel, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, 1 + R, C): what goes into the layer, after the mean of it."""
         cells = cast(MappedModel, model).cells_before(pixels)

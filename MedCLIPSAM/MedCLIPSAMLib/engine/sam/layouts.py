@@ -5,15 +5,13 @@ The hub's layout is that of the package transformers (facebook/sam-vit-base, wan
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
+from ..files.renames import Renames, renamed
 from ..models.recognise import in_hub_layout
-
-Renames = tuple[tuple[str, str], ...]
 
 _POSITIONS = "shared_image_embedding.positional_embedding"
 _POSITIONS_AGAIN = "prompt_encoder.shared_embedding.positional_embedding"
@@ -47,9 +45,7 @@ _NAMED = 3  # tensors of a kind, at most, in a sentence
 
 def hub_name(name: str) -> str:
     """What the hub's layout calls a tensor that segment-anything calls ``name``."""
-    for pattern, replacement in HUB:
-        name = re.sub(pattern, replacement, name)
-    return name
+    return renamed(name, HUB)
 
 
 def fill(network: nn.Module, state: Mapping[str, Tensor]) -> None:

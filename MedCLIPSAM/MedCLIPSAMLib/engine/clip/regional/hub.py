@@ -8,7 +8,6 @@ what lies beside the weights.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +17,8 @@ import torch
 from torch import Tensor
 
 from ...errors import ModelError
+from ...files.renames import Renames, renamed
 from ..folder import HUGGING_FACE_CONFIG, PREPROCESSING, read_config
-from ..layouts import Renames
 from ..pixels import CLIP_COLOURS, Channels, Colours
 from .blip import BLIP, BLIP2, Matching, Untold
 from .reading import Checkpoint
@@ -121,11 +120,7 @@ def _translated(checkpoint: Checkpoint, device: torch.device, kind: _Kind) -> tu
 
 
 def _renamed(checkpoint: Checkpoint, kind: _Kind) -> Checkpoint:
-    named = {}
-    for name, tensor in checkpoint.state.items():
-        for pattern, replacement in kind.renames:
-            name = re.sub(pattern, replacement, name)
-        named[name] = tensor
+    named = {renamed(name, kind.renames): tensor for name, tensor in checkpoint.state.items()}
     return replace(checkpoint, state=named)
 
 
