@@ -1,0 +1,1 @@
+"""How sure a mask is, voxel by voxel and slice by slice."""
