@@ -10,6 +10,7 @@ FOLDER has one or more kinds of cases, or folders by their names, whatever weigh
   `boxes_xyxy`; the arrays are `{i}_saliency_u8`, `{i}_image_u8` and the coarse masks
   `{i}_{km|th|crf}_top{num_contours}`.
 - cam.json and cam.npz, beside the CLIPs `biomedclip` and `openai_clip`: class activation maps, see `cams`.
+- dhn_nce_gradients, or trajectory beside a BiomedCLIP, .json and .npz: the loss of fine-tuning, and five steps of it.
 - gloria, medclip, medklip, kad, blip or lovt, .json and .npz, beside their checkpoints: models with attention, see
   `attentive`, `crossing` and `sentences`.
 
@@ -49,6 +50,7 @@ from Testing.reference.cams import check_cams
 from Testing.reference.crossing import check_blip
 from Testing.reference.findings import Finding, Measure, difference, share
 from Testing.reference.sentences import check_lovt
+from Testing.reference.tuning import check_gradients, check_trajectories
 
 FEATURES = 1e-4  # of the largest value
 SALIENCY = 1e-3  # of the range 0..1
@@ -125,6 +127,10 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 _NAMED = {"cam.json": check_cams} | ATTENTIVE | {"blip.json": check_blip, "lovt.json": check_lovt}
+_NAMED |= {"dhn_nce_gradients.json": check_gradients, "trajectory.json": check_trajectories}
+
+
+_FOLDERS = {"dhn_nce_gradients.json": "dhn_nce", "trajectory.json": "dhn_nce"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -159,7 +165,7 @@ def _cases(folder: Path, without_crf: bool) -> Iterator[Finding]:
     if (folder / "localize.json").is_file():
         yield from check_localisation(folder, without_crf)
     for file, check in _NAMED.items():
-        for place in (folder, folder / file.removesuffix(".json")):
+        for place in (folder, folder / _FOLDERS.get(file, file.removesuffix(".json"))):
             if (place / file).is_file():
                 yield from check(place)
 

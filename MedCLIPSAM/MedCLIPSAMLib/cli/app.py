@@ -16,6 +16,7 @@ from ..engine.errors import Cancelled, MedCLIPSAMError, NotInstalledError
 from .commands.compare import compare
 from .commands.demo import demo
 from .commands.evaluate import evaluate
+from .commands.finetune import finetune
 from .commands.models import models
 from .commands.preview import preview
 from .commands.segment import segment
@@ -42,6 +43,7 @@ app.command()(series)
 app.command()(compare)
 app.command()(evaluate)
 app.command()(validate)
+app.command()(finetune)
 app.command()(demo)
 app.add_typer(models, name="models")
 

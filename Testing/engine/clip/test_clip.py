@@ -108,7 +108,7 @@ def test_a_model_says_what_it_is(folders) -> None:
 
 def test_the_image_tower_can_be_split_after_any_block(folders) -> None:
     model = load(folders[0])
-    whole = model._vision.head(model._vision.trunk(pixels()))  # type: ignore[attr-defined]
+    whole = model.vision.head(model.vision.trunk(pixels()))  # type: ignore[attr-defined]
     for layer in range(model.block_count):
         tokens = model.tokens_after(pixels(), layer)
         assert tokens.shape == (2, 197, 192)
@@ -136,7 +136,7 @@ def test_weights_are_frozen_but_gradients_pass_to_the_tokens(folders) -> None:
     model.features_after(tokens, 7).sum().backward()
     assert tokens.grad is not None
     assert tokens.grad.abs().sum() > 0
-    assert not any(weight.requires_grad for weight in model._vision.parameters())  # type: ignore[attr-defined]
+    assert not any(weight.requires_grad for weight in model.vision.parameters())  # type: ignore[attr-defined]
 
 
 def test_pictures_are_scaled_and_normalised(folders) -> None:

@@ -81,14 +81,14 @@ def test_the_layer_is_chosen_among_those_there_are(model, name: str) -> None:
 @pytest.mark.parametrize("part", ["norm1", "norm2", "output"])
 @pytest.mark.parametrize("block", [0, 1, 2])
 def test_a_layer_is_what_hooks_find_there(model, pixels, block: int, part: Any) -> None:
-    layer, trunk = Layer(block, part), model._vision.trunk
+    layer, trunk = Layer(block, part), model.vision.trunk
     seen: list[Tensor] = []
     place = trunk.blocks[block] if part == "output" else getattr(trunk.blocks[block], part)
     place.register_forward_hook(lambda *given: seen.append(given[2]))
     expected = trunk(pixels)
     ours, read_out = layer.activations(model, layer.before(model, pixels))
     assert torch.allclose(ours, seen[0], atol=1e-5)
-    assert torch.allclose(read_out(ours), model._vision.head(expected), atol=1e-5)
+    assert torch.allclose(read_out(ours), model.vision.head(expected), atol=1e-5)
 
 
 def test_patches_have_no_gradient_behind_the_last_attention(model, pixels) -> None:
@@ -140,7 +140,7 @@ def test_a_corrected_patch_is_read_out_as_the_class_token_is(model, pixels) -> N
     query_side, _, value = block.split(block.norm1(tokens))
     logits = query_side @ query_side.mT * query_side.shape[-1] ** -0.5
     after = block.read(logits.softmax(-1), value)
-    tower = model._vision
+    tower = model.vision
     features = F.normalize(tower.head(tower.trunk.norm(after)), dim=-1)
     expected = (features @ query.target)[:, 1:].reshape(1, 1, 4, 4)
     ours = ClearCLIP(2)(model, pixels[:1], query).maps

@@ -39,18 +39,18 @@ def openai(model) -> DualEncoder:
     text = {"vocab_size": 64, "width": 16, "heads": 2, "layers": 1, "context_length": 8}
     torch.manual_seed(1)
     tower = OpenClipTower(open_clip.CLIP(10, sizes, text).visual).eval().requires_grad_(False)  # type: ignore[arg-type]
-    rest = "", tower, model._text, model._tokenize, (0.5,) * 3, (0.5,) * 3, torch.device("cpu"), 20.0
+    rest = "", tower, tower, model.text, model.tokenize, (0.5,) * 3, (0.5,) * 3, torch.device("cpu"), 20.0
     return DualEncoder("openai", *rest)
 
 
 def as_published(model: Any, pixels: Tensor, target: Tensor, channels: list[int], epsilon: float) -> Tensor:
     """(1, 3, 32, 32) -> (32, 32) in 0..1: the loop of the published ScoreCAM and gScoreCAM, without batches."""
     seen: list[Tensor] = []
-    trunk = model._vision.trunk
+    trunk = model.vision.trunk
     hook = trunk.blocks[-1].norm2.register_forward_hook(lambda *given: seen.append(given[2]))
 
     def encode(images: Tensor) -> Tensor:
-        return model._vision.head(trunk(images))
+        return model.vision.head(trunk(images))
 
     encode(pixels)
     hook.remove()
@@ -86,7 +86,7 @@ def test_scorecam_is_the_published_one(model, pixels) -> None:
 
 def test_a_channel_that_is_the_same_everywhere_scores_nothing(model, pixels) -> None:
     """The published code divides by zero there, and takes 0 for what is no number."""
-    norm = model._vision.trunk.blocks[-1].norm2
+    norm = model.vision.trunk.blocks[-1].norm2
     norm.weight[3], norm.bias[3] = 0, 2
     query = TextQuery.encode(model, ["liver"])
     _, weights = ScoreCAM(Layer(2, "norm2")).weigh(model, pixels[:1], query.target, None)

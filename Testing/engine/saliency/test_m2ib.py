@@ -112,7 +112,7 @@ def test_only_the_blocks_after_the_bottleneck_run_again(model, pixels) -> None:
 
 
 def test_no_weight_gets_a_gradient(model, pixels) -> None:
-    tower = model._vision
+    tower = model.vision
     for weight in tower.parameters():
         weight.requires_grad_(True)
     with torch.no_grad():

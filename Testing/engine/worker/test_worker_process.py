@@ -94,13 +94,14 @@ def answers(engine: EngineProcess, number: int | None) -> list[Any]:
 
 def test_the_process_answers_as_the_session_does(engine, ct):
     liver = Prompt("liver", ("liver",))
-    opened = engine.send(Open.of(ct, "quickstart", "lite-medsam", "cpu", Settings()))
+    settings = Settings(precision="fp32")  # that each of them picks by itself is another matter
+    opened = engine.send(Open.of(ct, "quickstart", "lite-medsam", "cpu", settings))
     seen = engine.send(Preview(1, liver, False))
     assert engine.busy
     assert answers(engine, opened)[-1].slices == 3
     (evidence,) = answers(engine, seen)
     assert not engine.busy
-    ours = Session(ct, load_clip("quickstart", "cpu"), load_segmenter("lite-medsam", "cpu")).preview(1, liver)
+    ours = Session(ct, load_clip("quickstart", "cpu"), load_segmenter("lite-medsam", "cpu"), settings).preview(1, liver)
     assert isinstance(evidence, SliceEvidence)
     assert evidence.found
     assert (evidence.mask == ours.mask).mean() > 0.9999

@@ -137,6 +137,7 @@ def _assemble(
     return DualEncoder(
         name=weights.parent.resolve().name,
         checksum=sha256(weights),
+        network=towers,
         vision=towers.vision,
         text=towers.text,
         tokenize=FolderTokenizer(weights.parent, min(context, towers.text.position.num_embeddings)),

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import InputError
 from ..published import PUBLISHED
@@ -32,6 +32,10 @@ class VisionTower(Protocol):
     block_count: int
     published_part: str
 
+    def features(self, pixels: Tensor) -> Tensor:
+        """(N, 3, S, S) -> (N, D), by which gradients pass to the weights."""
+        ...
+
     def tokens_before(self, pixels: Tensor) -> Tensor: ...
 
     def tokens_after(self, pixels: Tensor, layer: int) -> Tensor: ...
@@ -42,7 +46,13 @@ class VisionTower(Protocol):
 
 
 class DualEncoder:
-    """An `ImageTextModel` from its parts; the towers come frozen, in evaluation mode and on `device`."""
+    """An `ImageTextModel` from its parts; the towers come frozen, in evaluation mode and on `device`.
+
+    Attributes:
+        vision, text: the towers; `text` takes (T, L) token ids to (T, D).
+        tokenize: T texts -> (T, L) token ids.
+        network: with all weights of both.
+    """
 
     on_cpu: Callable[[], ImageTextModel] | None = None
 
@@ -50,6 +60,7 @@ class DualEncoder:
         self,
         name: str,
         checksum: str,
+        network: nn.Module,
         vision: VisionTower,
         text: Callable[[Tensor], Tensor],
         tokenize: Callable[[list[str]], Tensor],
@@ -71,17 +82,18 @@ class DualEncoder:
         self.device = device
         self.logit_scale = logit_scale
         self.vocabulary = None
-        self._vision = vision
-        self._text = text
-        self._tokenize = tokenize
+        self.network = network
+        self.vision = vision
+        self.text = text
+        self.tokenize = tokenize
 
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        return self.encode_token_ids(self._tokenize(list(texts)))
+        return self.encode_token_ids(self.tokenize(list(texts)))
 
     @torch.no_grad()
     def encode_token_ids(self, ids: Tensor) -> Tensor:
         """(T, L) integer token ids, as the model's tokenizer makes them -> (T, D), not normalised."""
-        return self._text(ids.to(self.device))
+        return self.text(ids.to(self.device))
 
     def preprocess(self, rgb: np.ndarray) -> Tensor:
         return normalised(rgb, self.mean, self.std, self.device)
@@ -92,20 +104,20 @@ class DualEncoder:
 
     @torch.no_grad()
     def tokens_before(self, pixels: Tensor) -> Tensor:
-        return self._vision.tokens_before(pixels.to(self.device))
+        return self.vision.tokens_before(pixels.to(self.device))
 
     def block(self, number: int) -> AttentionBlock:
         self._check(number)
-        return self._vision.block(number)
+        return self.vision.block(number)
 
     @torch.no_grad()
     def tokens_after(self, pixels: Tensor, layer: int) -> Tensor:
         self._check(layer)
-        return self._vision.tokens_after(pixels.to(self.device), layer)
+        return self.vision.tokens_after(pixels.to(self.device), layer)
 
     def features_after(self, tokens: Tensor, layer: int) -> Tensor:
         self._check(layer)
-        return self._vision.features_after(tokens, layer)
+        return self.vision.features_after(tokens, layer)
 
     def _check(self, layer: int) -> None:
         if not 0 <= layer < self.block_count:

@@ -17,6 +17,7 @@ OPEN_CLIP_WEIGHTS = (
 HUGGING_FACE_CONFIG = "config.json"
 HUGGING_FACE_WEIGHTS = ("model.safetensors", "pytorch_model.safetensors", "pytorch_model.bin")
 HUGGING_FACE_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")  # of weights in several files
+ANCHORS = "anchors.json"  # the terms of a model of the built-in one's kind, which no other has beside it
 # How pictures are prepared; the hub's library writes the second since its version 5.
 PREPROCESSING = ("preprocessor_config.json", "processor_config.json")
 

@@ -52,6 +52,7 @@ HUGGING_FACE: Renames = (
     (r"\.layer_norm(1|2)\.", r".norm\1."),
 )
 _UNUSED = re.compile(r"^logit_(scale|bias)$|\.position_ids$|\.pooler\.")
+_PART = re.compile(r"^(?P<module>.*)\.(?P<part>[qkv])\.(?P<kind>weight|bias)$")
 _QUERY = re.compile(r"^(?P<module>.*)\.q\.(?P<kind>weight|bias)$")
 
 
@@ -71,6 +72,23 @@ def rename(state: Mapping[str, Tensor], renames: Renames) -> dict[str, Tensor]:
         if name in named:
             named[name] = named[name].reshape(1, -1, named[name].shape[-1])
     return named
+
+
+def restore(state: Mapping[str, Tensor], ours: Mapping[str, Tensor], renames: Renames) -> dict[str, Tensor]:
+    """`rename` reversed: the tensors of a file with the values of ours, each of its shape; what we do not use stays."""
+    made = {}
+    for name, tensor in state.items():
+        if _UNUSED.search(name):
+            made[name] = tensor
+            continue
+        named = renamed(name, renames)
+        if match := _PART.match(named):
+            stacked = ours[_stacked(match["module"], match["kind"])]
+            value = stacked.chunk(3)["qkv".index(match["part"])]
+        else:
+            value = ours[named]
+        made[name] = value.reshape(tensor.shape).contiguous()
+    return made
 
 
 def misfit(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:

@@ -52,6 +52,9 @@ class OpenClipTower(nn.Module):
         self.block_count = len(visual.transformer.resblocks)
         self._later = FrozenBlocks(list(visual.transformer.resblocks), _class_token_after, _unfuse_attention)
 
+    def features(self, pixels: Tensor) -> Tensor:
+        return self.visual(pixels)
+
     def tokens_before(self, pixels: Tensor) -> Tensor:
         return into_first(self.visual.transformer.resblocks, lambda: self.tokens_after(pixels, 0))
 
@@ -190,6 +193,7 @@ def _load(
     return DualEncoder(
         name=name,
         checksum=sha256(weights),
+        network=model,
         vision=_split(name, model.visual),
         text=model.encode_text,
         tokenize=open_clip.get_tokenizer(source),

@@ -15,7 +15,7 @@ from ..models.catalogue import catalogue
 from ..models.recognise import models_of, read_checkpoint
 from ..models.store import Store
 from .base import ImageTextModel
-from .folder import HUGGING_FACE_CONFIG, OPEN_CLIP_CONFIG, read_config, weights_in
+from .folder import ANCHORS, HUGGING_FACE_CONFIG, OPEN_CLIP_CONFIG, read_config, weights_in
 from .regional import REGIONAL
 
 # Built-in models: name -> function of a device, imported when asked for.
@@ -87,6 +87,10 @@ def _load_folder(folder: Path, device: torch.device) -> ImageTextModel:
         from .biomedclip import load_hub_layout
 
         return load_hub_layout(folder, device)
+    if (folder / ANCHORS).is_file():
+        from .quickstart.model import QuickStart
+
+        return QuickStart(folder, device, folder.resolve().name)
     config = read_config(file) if (file := folder / HUGGING_FACE_CONFIG).is_file() else {}
     # BLIP, BLIP-2 and what others made of them have such a section too, and are told from their tensors.
     if "vision_config" in config and "blip" not in str(config.get("model_type")):

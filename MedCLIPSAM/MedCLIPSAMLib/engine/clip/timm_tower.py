@@ -44,6 +44,9 @@ class TimmTower(nn.Module):
         self.block_count = len(trunk.blocks)
         self._later = FrozenBlocks(list(trunk.blocks), _class_token_after, _unfuse_attention)
 
+    def features(self, pixels: Tensor) -> Tensor:
+        return self.head(self.trunk(pixels))
+
     def tokens_before(self, pixels: Tensor) -> Tensor:
         return into_first(self.trunk.blocks, lambda: self.tokens_after(pixels, 0))
 

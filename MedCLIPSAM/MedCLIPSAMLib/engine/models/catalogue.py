@@ -59,9 +59,16 @@ class Entry:
         return bool(self.hub or self.url)
 
 
-@cache
 def catalogue() -> dict[str, Entry]:
-    """All entries by name, in the order of the file."""
+    """All entries by name: those of the file in its order, then the models of the store that were made on own data."""
+    from .own import own_entries
+
+    return {**shipped(), **own_entries()}
+
+
+@cache
+def shipped() -> dict[str, Entry]:
+    """The entries of the file by name."""
     document = json.loads(resource("Models/catalogue.json").read_text("utf-8"))
     lists = ("files", "shows")
     entries = [

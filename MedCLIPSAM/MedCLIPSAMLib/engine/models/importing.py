@@ -25,9 +25,11 @@ from ..clip.folder import (
 from ..clip.regional import REGIONAL
 from ..clip.shards import parts
 from ..errors import ModelError
+from ..files.checksum import sha256
 from ..machine.locking import reserved
 from ..machine.temporary import temporary_folder
 from .catalogue import Entry, find_entry
+from .own import CARD, own_entries, own_files
 from .recognise import check_numbers, in_hub_layout, model_of, models_of, read_checkpoint
 from .store import Store
 
@@ -48,9 +50,11 @@ def import_model(path: Path, store: Store, name: str | None = None) -> Entry:
         ModelError: it is no model of the catalogue, another than ``name``, or built in, files are missing or damaged,
             the store cannot be written, or another program is at work on the model.
     """
-    if name is not None:
-        find_entry(name)
     with _opened(path) as found:
+        if cards := sorted(found.rglob(CARD)) if found.is_dir() else ():
+            return _import_own(cards[0].parent, path, store, name)
+        if name is not None:
+            find_entry(name)
         weights = found if found.is_file() else _weights_in(found, path)
         state = read_checkpoint(weights)
         check_numbers(state, str(weights.name))
@@ -66,6 +70,20 @@ def import_model(path: Path, store: Store, name: str | None = None) -> Entry:
         else:
             files = _clip_files(entry, weights, path)
         store.add(entry, files, path.name)
+    return entry
+
+
+def _import_own(folder: Path, path: Path, store: Store, name: str | None) -> Entry:
+    """A model that was made on own data, under the name that it was given there."""
+    entry, files = own_files(folder)
+    if name not in (None, entry.name):
+        raise ModelError(f"'{path}' is {entry.name}, not {name}: leave out --as.")
+    there = store.checksums(entry.name) if entry.name in own_entries() else None
+    if there is not None and there != {file: sha256(place) for file, place in files.items()}:
+        raise ModelError(
+            f"The store has another model named {entry.name}: remove that one, or train this one with another --name."
+        )
+    store.add(entry, files, path.name)
     return entry
 
 

@@ -17,6 +17,7 @@ from ..files.checksum import sha256
 from ..machine.locking import held
 from .catalogue import Entry, catalogue, find_entry, find_storable
 from .location import folders_of_store
+from .own import CARD
 
 State = Literal["built in", "ready", "not installed", "damaged"]
 
@@ -178,14 +179,15 @@ class Store:
         store = self.folders[0]
         if name not in self._locks:
             self._locks[name] = FileLock(store / f"{_LOCK}{name}")
-        title = find_entry(name).title
+        entry = catalogue().get(name)  # one that was made on own data has none before it is there
+        title = entry.title if entry else f"'{name}'"
         busy = ModelError(f"Another program is at work on {title} in '{store}': try again when it is done.")
         return held(self._locks[name], busy)
 
     def _clear_left_overs(self) -> None:
         for room in self.folders[0].glob(f"{_ROOM}*"):
             name = room.name.removeprefix(_ROOM)
-            if name in catalogue():  # else it is none of ours
+            if name in catalogue() or any(room.glob(f"*/{CARD}")):  # else it is none of ours
                 with suppress(ModelError, OSError), self._lock(name):  # a model at work has its room
                     self._clear(room, name)
 

@@ -22,6 +22,7 @@ from ...machine.arrays import to_tensor
 from ...machine.device import ran_out
 from ..attention import AttentionBlock
 from ..base import ImageTextModel, Recommendation
+from ..folder import ANCHORS
 from ..vocabulary import Vocabulary
 from .net import QuickStartConfig, QuickStartNet
 from .reading import token_ids
@@ -29,7 +30,7 @@ from .reliability import Reliability
 from .second_look import About, SecondLook
 
 _BETA = 3.0  # of M2IB: of 0.1, 1, 3 and 10 the one at which its map depends most on the text
-WEIGHTS, CONFIG, TOKENIZER, ANCHORS = "model.safetensors", "config.json", "tokenizer.json", "anchors.json"
+WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 
 
 class QuickStart:
@@ -41,17 +42,22 @@ class QuickStart:
     what training asked of tokens behind a noisy bottleneck, so that M2IB depends on the text. The class token
     answers `presence`.
 
+    Args:
+        folder: of its files; one that was fine-tuned has the same.
+
+    Attributes:
+        network: with all weights of its first look.
+
     Raises:
         ModelError: the files of `folder` are missing, damaged or do not belong together.
     """
 
-    name = "quickstart"
     mean = (0.5, 0.5, 0.5)
     std = (0.5, 0.5, 0.5)
     logit_scale = 15.0  # of the softmax over pooled features
     on_cpu: Callable[[], ImageTextModel] | None = None
 
-    def __init__(self, folder: Path, device: torch.device) -> None:
+    def __init__(self, folder: Path, device: torch.device, name: str = "quickstart") -> None:
         state = read_state_dict(folder / WEIGHTS)
         try:
             config = QuickStartConfig(**json.loads((folder / CONFIG).read_text("utf-8")))
@@ -66,9 +72,10 @@ class QuickStart:
                 raise
             raise _damaged(folder) from error
         self._tokenizer.no_truncation()
-        self._net = net.eval().requires_grad_(False).to(device=device)
+        self.network = net.eval().requires_grad_(False).to(device=device)
         self._context = config.context
         self._second_look: SecondLook | None = None
+        self.name = name
         self.checksum = sha256(folder / WEIGHTS)
         self.device = device
         self.image_size = config.image_size
@@ -85,9 +92,17 @@ class QuickStart:
         Raises:
             InputError: a text has no token that the model knows; its meaning would be an accident.
         """
-        ids = token_ids(self._tokenizer, texts, self._context).to(self.device)
+        ids = self.tokenize(texts).to(self.device)
         with torch.inference_mode():
-            return self._net.text(ids).clone()
+            return self.network.text(ids).clone()
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """T texts -> (T, L) token ids.
+
+        Raises:
+            InputError: as of `encode_text`.
+        """
+        return token_ids(self._tokenizer, texts, self._context)
 
     def preprocess(self, rgb: np.ndarray) -> Tensor:
         """(N, S, S, 3) uint8 -> (N, 3, S, S) float32 in -1..1."""
@@ -96,11 +111,11 @@ class QuickStart:
     def tokens_before(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, 1 + grid * grid, W)."""
         with torch.no_grad():
-            return self._net.image.stem(_grey(pixels))[0]
+            return self.network.image.stem(_grey(pixels))[0]
 
     def block(self, number: int) -> AttentionBlock:
         """The block ``number`` (0-based), taken apart."""
-        tower = self._net.image
+        tower = self.network.image
         own: Any = tower.blocks[number]
         weights = own.qkv.weight, own.qkv.bias, own.heads
         block = AttentionBlock(own.norm1, own.norm2, *weights, own.proj, own.feed)
@@ -109,11 +124,11 @@ class QuickStart:
     def tokens_after(self, pixels: Tensor, layer: int) -> Tensor:
         """(N, 3, S, S) -> (N, 1 + grid * grid, W)."""
         with torch.no_grad():
-            return self._net.image.run(self._net.image.stem(_grey(pixels))[0], 0, layer + 1)
+            return self.network.image.run(self.network.image.stem(_grey(pixels))[0], 0, layer + 1)
 
     def features_after(self, tokens: Tensor, layer: int) -> Tensor:
         """(N, 1 + grid * grid, W) -> (N, D): the mean patch feature after the remaining blocks."""
-        return self._net.image.patches(self._net.image.run(tokens, layer + 1, self.block_count)).mean(1)
+        return self.network.image.patches(self.network.image.run(tokens, layer + 1, self.block_count)).mean(1)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, D), not normalised."""
@@ -122,7 +137,7 @@ class QuickStart:
 
     def look(self, pixels: Tensor) -> Tensor:
         """(N, 3, S, S) -> (N, 1 + h * w, D) float16 of length 1: the class token, then the cells row by row."""
-        tower = self._net.image
+        tower = self.network.image
         with torch.inference_mode():
             tokens, eighth, quarter = tower.stem(_grey(pixels))
             tokens = tower.run(tokens, 0, self.block_count)
@@ -142,11 +157,11 @@ class QuickStart:
 
     def dense_logits(self, cosine: Tensor) -> Tensor:
         """Cosines of cells with texts -> logits of "this cell shows it"."""
-        return self._net.dense_scale.clamp(1, 40) * cosine + self._net.dense_offset
+        return self.network.dense_scale.clamp(1, 40) * cosine + self.network.dense_offset
 
     def presence_logits(self, cosine: Tensor) -> Tensor:
         """Cosines of class tokens with texts -> logits of "this image shows it"."""
-        return self._net.presence_scale.clamp(1, 40) * cosine + self._net.presence_offset
+        return self.network.presence_scale.clamp(1, 40) * cosine + self.network.presence_offset
 
 
 def _damaged(folder: Path) -> ModelError:

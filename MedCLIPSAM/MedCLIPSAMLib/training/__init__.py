@@ -1,0 +1,1 @@
+"""Fine-tuning of image-text models on pairs of pictures and texts."""
