@@ -57,7 +57,7 @@ def same(first: Trained, second: Trained) -> bool:
 
 
 def test_the_loss_falls_and_other_patients_find_their_texts_better(data, tmp_path):
-    trained = train(data, tmp_path / "run", epochs=12, patience=0)
+    trained = train(data, tmp_path / "run", epochs=8, learning_rate=5e-4, patience=0)
     assert trained.losses[-1] < trained.losses[0] - 0.1
     assert trained.before is not None
     assert trained.after is not None
@@ -109,9 +109,21 @@ def test_as_published_a_last_short_batch_is_dropped_and_else_none(data, tmp_path
 
     for exact in (True, False):
         settings = TrainingSettings(**{**FAST, "epochs": 1, "batch_size": 4}, loss=LossSettings(exact=exact))
-        Counting(learner(), *data, settings, tmp_path, lambda *_: None).run()
+        Counting(learner(), data[0], data[1], settings, tmp_path, lambda *_: None).run()
         (tmp_path / STATE).unlink()
     assert seen == [4, 4, 5, 5]
+
+
+def test_tensorboard_has_the_curves_where_it_is_installed(data, tmp_path, monkeypatch):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(data, tmp_path / "with", epochs=2)
+    curves = EventAccumulator(str(tmp_path / "with" / "tensorboard")).Reload()
+    assert [event.step for event in curves.Scalars("validation loss")] == [2, 4]
+    monkeypatch.setattr("MedCLIPSAMLib.training.logs.find_spec", lambda name: None)
+    train(data, tmp_path / "without", epochs=2)
+    assert (tmp_path / "with" / TABLE).read_text() == (tmp_path / "without" / TABLE).read_text()
+    assert not (tmp_path / "without" / "tensorboard").exists()
 
 
 def test_a_loss_that_is_no_number_ends_in_a_sentence(data, tmp_path, monkeypatch):
