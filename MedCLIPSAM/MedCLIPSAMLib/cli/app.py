@@ -19,6 +19,7 @@ from .commands.evaluate import evaluate
 from .commands.finetune import finetune
 from .commands.models import models
 from .commands.preview import preview
+from .commands.reproduce import reproduce
 from .commands.segment import segment
 from .commands.series import series
 from .commands.validate import validate
@@ -44,6 +45,7 @@ app.command()(compare)
 app.command()(evaluate)
 app.command()(validate)
 app.command()(finetune)
+app.command()(reproduce)
 app.command()(demo)
 app.add_typer(models, name="models")
 

@@ -39,10 +39,17 @@ class Stopwatch:
         start = time.perf_counter()
         columns = rich_progress.TextColumn(announcement, markup=False), rich_progress.BarColumn()
         with rich_progress.Progress(
-            *columns, rich_progress.MofNCompleteColumn(), rich_progress.TimeElapsedColumn(), console=self._console
+            *columns, rich_progress.MofNCompleteColumn(), _Time(), console=self._console
         ) as bar:
-            task = bar.add_task(name, total=total)
-            yield lambda: bar.advance(task)
+            task = bar.add_task(name, total=total, ends=None)
+            since, count = bar.get_time(), 0
+
+            def done() -> None:
+                nonlocal count
+                count += 1
+                bar.update(task, advance=1, ends=since + (bar.get_time() - since) * total / count)
+
+            yield done
         self.add({name: time.perf_counter() - start})
 
     def say(self, sentence: str) -> None:

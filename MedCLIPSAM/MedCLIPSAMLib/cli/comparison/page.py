@@ -79,12 +79,16 @@ def write_page(title: str, found: Sequence[Compared], path: Path) -> None:
         f'<img alt="slice, map, boxes, mask" src="data:image/png;base64,{_png(each.picture)}">'
         for each in found
     )
-    page = (
+    body = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{pictures}"
+    path.write_text(html_page(title, body), encoding="utf-8")
+
+
+def html_page(title: str, body: str) -> str:
+    """A whole page in the colours that the reader likes; ``title`` is text, ``body`` is HTML."""
+    return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{pictures}</body></html>\n"
+        f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{body}</body></html>\n"
     )
-    path.write_text(page, encoding="utf-8")
 
 
 def write_table(found: Sequence[Compared], path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, Protocol, TypeVar
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,6 +13,16 @@ from matplotlib.figure import Figure
 _TRUE, _DRAWN = "orange", "lime"
 _INCHES = 3.2
 _PIXELS = 320  # a side, at most: what is kept of a case until all are known
+
+
+class Scored(Protocol):
+    """What has a Dice."""
+
+    @property
+    def dice(self) -> Any: ...
+
+
+_Scored = TypeVar("_Scored", bound=Scored)
 
 
 @dataclass(frozen=True)
@@ -31,14 +42,14 @@ class Case:
         return cls(dice, title, *(plane[::step, ::step].copy() for plane in (grey, truth, mask)))
 
 
-def chosen(cases: Sequence[Case]) -> list[tuple[str, Case]]:
+def chosen(cases: Sequence[_Scored]) -> list[tuple[str, _Scored]]:
     """Best, middle and worst by Dice, each once."""
     order = sorted(cases, key=lambda case: -case.dice)
     places = {0: "best", len(order) // 2: "middle", len(order) - 1: "worst"}
     return [(name, order[place]) for place, name in sorted(places.items())]
 
 
-def draw(title: str, cases: Sequence[Case], path: Path) -> None:
+def draw(title: str, cases: Sequence[Case], path: Path | IO[bytes]) -> None:
     """A PNG file: the labels' outline in orange, what was drawn in green."""
     shown = chosen(cases)
     figure = Figure(figsize=(_INCHES * len(shown), _INCHES + 0.5), layout="constrained")
@@ -51,4 +62,4 @@ def draw(title: str, cases: Sequence[Case], path: Path) -> None:
                 axes.contour(outline, [0.5], colors=colour, linewidths=1)
         axes.set_title(f"{name}: {case.dice:.2f}\n{case.title[:40]}", fontsize=8)
         axes.set_axis_off()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, format="png", dpi=110)
