@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ... import __version__
 from ...engine.errors import Cancelled
 from .. import options
 from ..console import interruptible, stderr, stdout
@@ -75,7 +76,9 @@ def reproduce(
 
         chain = Chain(load_clip(clip, device), load_segmenter(sam, device), precision)
     identity = {
-        "models": {model.name: model.checksum for model in (chain.clip, chain.segmenter)},
+        "version": __version__,
+        "clip": {"name": chain.clip.name, "sha256": chain.clip.checksum},
+        "segmenter": {"name": chain.segmenter.name, "sha256": chain.segmenter.checksum},
         "precision": precision,
         "settings": {found.published.name: chain.settings(found.published).as_dict() for found in sets},
     }

@@ -76,9 +76,9 @@ def _meaning(publication: Publication) -> tuple[str, ...]:
         f"In 95 % of {DRAWS} bootstrap samples of the people, or of the pictures where names tell no people, the mean"
         " lies in the interval. It says nothing about pictures of another source.",
         "A picture on which nothing is drawn counts with a DSC and an NSD of 0 where there is something to find.",
-        f"The published numbers ({publication.paper}) are zero-shot, with the authors' weights, {publication.segmenter},"
-        f" and “{OWN}”: written for each picture, and telling its type of tumour. “{ONE}”, the same for all, is nearer"
-        " to what is known before a picture is read.",
+        f"The published numbers ({publication.paper}) are zero-shot, with the authors' weights,"
+        f" {publication.segmenter}, and “{OWN}”: written for each picture, and telling its type of tumour. “{ONE}”, the"
+        " same for all, is nearer to what is known before a picture is read.",
         "Published NSD and weakly supervised numbers are not in the authors' repository, and so not here.",
         f"Settings of the sets were read in {publication.repository} at {publication.commit}.",
     )

@@ -50,7 +50,7 @@ class PublishedSet:
         return match[1] if match else name.split("__")[0]
 
     def doubt(self, names: Collection[str]) -> str:
-        """Why pictures of these names, without endings, may not be the published ones; empty where they are named so."""
+        """Why pictures of these names, without endings, may not be the published ones; empty where they are."""
         if self.names_sha256 is None:
             return "The authors do not list the pictures of this set, so it cannot be shown that these are the same."
         if hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest() == self.names_sha256:

@@ -67,8 +67,8 @@ def _remarks(found: FoundSet, without_pixels: int) -> list[str]:
         said.append(f"“{OWN.capitalize()}” are those of {found.prompts.name}.")
     if without_pixels:
         said.append(
-            f"Pictures with an empty mask, on which nothing was drawn in the first row: {without_pixels}. No mean counts"
-            " them; one on which something is drawn counts as 0."
+            f"Pictures with an empty mask, on which nothing was drawn in the first row: {without_pixels}. No mean"
+            " counts them; one on which something is drawn counts as 0."
         )
     said.append(f"The published settings are those of {found.published.read_from}.")
     return [sentence for sentence in said if sentence]
