@@ -78,8 +78,8 @@ def score(
     """Compare two masks.
 
     Args:
-        mask, reference: (K, J, I), anything but zero is inside.
-        spacing: (3,) mm in IJK order, as `Volume.spacing`.
+        mask, reference: (K, J, I), anything but zero is inside; (H, W) for outlines in a plane.
+        spacing: mm in IJK order, as `Volume.spacing`, one for each axis.
         tolerance: distance in mm up to which surfaces agree.
 
     Raises:

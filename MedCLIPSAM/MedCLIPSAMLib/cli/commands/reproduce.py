@@ -139,12 +139,11 @@ def _run(work: Work, asked: Mapping[str, Sequence[Asked]], console: Console, wat
 
 
 def _table(rows: Sequence[Row]) -> Table:
-    from ..reproduction.page import COLUMNS, cells
-
-    table = Table("Set", COLUMNS[0])
-    for title in (*COLUMNS[1:], "Published DSC"):
+    table = Table("Set", "")
+    for title in ("Images", "Empty", "DSC", "95 %", "Published"):
         table.add_column(title, justify="right")
     for row in rows:
-        published = "" if row.published_dsc is None else f"{row.published_dsc:.2f}"
-        table.add_row(row.set_name, *map(Text, cells(row)), published)
+        low_high = "" if row.dsc_interval is None else "{:.0f}-{:.0f}".format(*row.dsc_interval)
+        dsc, published = ("" if value is None else f"{value:.2f}" for value in (row.dsc, row.published_dsc))
+        table.add_row(row.set_name, row.way, str(row.images), str(row.not_found), dsc, low_high, published)
     return table

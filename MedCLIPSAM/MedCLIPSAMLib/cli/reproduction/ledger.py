@@ -20,7 +20,8 @@ class Result:
 
     Attributes:
         way: one of `WAYS`.
-        dice, nsd: 0 to 1; None where neither the mask nor the truth has a pixel.
+        dice, nsd, outline_nsd: 0 to 1; None where neither the mask nor the truth has a pixel. The first NSD is the
+            published one, of a picture as a slice one pixel thick; the other is that of outlines in the plane.
         drawn: whether anything was drawn.
         content: checksum of picture and mask, so that a changed one is done again.
     """
@@ -32,6 +33,7 @@ class Result:
     prompt: str
     dice: float | None
     nsd: float | None
+    outline_nsd: float | None
     drawn: bool
     content: str
 
@@ -41,6 +43,7 @@ class Result:
         return self.set_name, self.way, self.image, self.prompt, self.content
 
 
+_NUMBERS = ("dice", "nsd", "outline_nsd")
 _COLUMNS = [field.name for field in fields(Result)]
 
 
@@ -89,5 +92,5 @@ class Ledger:
 
 
 def _result(row: dict[str, str]) -> Result:
-    numbers = {name: float(row[name]) if row[name] else None for name in ("dice", "nsd")}
+    numbers = {name: float(row[name]) if row[name] else None for name in _NUMBERS}
     return Result(**{**row, **numbers, "drawn": {"True": True, "False": False}[row["drawn"]]})  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ from .sets import Case, FoundSet, read_mask, read_pair
 
 RUN, RESULTS, MASKS = "run.json", "results.csv", "masks"
 _SLUGS = {OWN: "own-prompts", ONE: "one-prompt"}
-_PIXEL = (1.0, 1.0, 1.0)  # as published: distances are in pixels
+_PIXEL = (1.0, 1.0, 1.0)  # as published: distances are in pixels, and a picture is one pixel thick
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,7 @@ def _judged(asked: Asked, way: str, text: str, mask: np.ndarray, truth: np.ndarr
         text,
         scores["dice"],
         scores["surface_dice"],
+        score(mask, truth, _PIXEL[1:], tolerance).to_dict()["surface_dice"],
         bool(mask.any()),
         asked.content,
     )

@@ -21,7 +21,7 @@ class Row:
         images: all of them; people: whose they are, None where names do not tell; without_pixels: those where neither
             mask nor truth has a pixel, which no mean counts.
         not_found: pictures on which nothing was drawn.
-        dsc, nsd: means over images; dsc_interval, nsd_interval: 95 %, by bootstrap over people.
+        dsc, nsd, outline_nsd: means over images, see `Result`; the intervals are of 95 %, by bootstrap over people.
         published_dsc: what the paper has, zero-shot with its own prompts; None for a trained model.
     """
 
@@ -37,6 +37,8 @@ class Row:
     dsc_interval: tuple[float, float] | None
     nsd: float | None
     nsd_interval: tuple[float, float] | None
+    outline_nsd: float | None
+    outline_nsd_interval: tuple[float, float] | None
     published_dsc: float | None
 
 
@@ -56,6 +58,7 @@ def summarise(found: FoundSet, way: str, results: Iterable[Result]) -> Row:
         sum(not each.drawn for each in given),
         *_mean([each.dice for each in counted], people),
         *_mean([each.nsd for each in counted], people),
+        *_mean([each.outline_nsd for each in counted], people),
         None if way == WEAK else found.published.dsc,
     )
 

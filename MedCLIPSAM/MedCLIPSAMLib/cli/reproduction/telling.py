@@ -35,7 +35,7 @@ def section(
         )
         if examples := shown(by_way[way], cases, masks):
             file = io.BytesIO()
-            draw(f"{found.published.title}: {way}", examples, file)
+            draw("", examples, file)
             pictures[way] = file.getvalue()
     return Section(found.published.title, found.published.dsc, rows, _remarks(found, rows[0].without_pixels), pictures)
 
