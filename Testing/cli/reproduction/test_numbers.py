@@ -40,7 +40,8 @@ def test_scores_are_as_published(data, tmp_path):
     asked = prepare(found, lambda: None)
     drawn = ellipse_mask(33, 44)
     Image.fromarray(drawn.astype(np.uint8)).save(tmp_path / "drawn.png")
-    (result, *_) = judge_weak(asked, dict.fromkeys((case.name for case in found.cases), tmp_path / "drawn.png"), 2)
+    masks = {case.name: tmp_path / "drawn.png" for case in found.cases}
+    (result, *_) = judge_weak(asked, masks, 2)
     truth = ellipse_mask(30, 40)
     distances = compute_surface_distances(truth[..., None], drawn[..., None], (1, 1, 1))
     assert result.dice == pytest.approx(compute_dice_coefficient(truth, drawn))

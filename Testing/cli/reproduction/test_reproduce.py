@@ -122,6 +122,23 @@ def test_what_changed_is_done_again_and_another_model_refused(command, data, tmp
     assert opened == ["p1__a", "p1__a", "p1__b", "p2__a"]
 
 
+def test_force_spares_masks_that_no_run_has_made(command, data):
+    breasts = data / "breast_tumors"
+    (breasts / "test_masks").rename(breasts / "masks")
+    (breasts / "test_images").rename(breasts / "images")
+    ended = command("reproduce", data, "-o", breasts, "--force")
+    assert ended.code == 2
+    assert "was not made by this command" in " ".join(ended.err.split())
+    assert len(list((breasts / "masks").iterdir())) == 3
+    out = data.parent / "out"
+    assert command("reproduce", data, "-o", out).code == 0
+    own = out / "masks" / "breast_tumors" / "own-prompts"
+    ended = command("reproduce", data, "-o", out, "--force", "--weak", own)
+    assert ended.code == 2
+    assert "give masks from elsewhere" in " ".join(ended.err.split())
+    assert len(list(own.iterdir())) == 3
+
+
 def test_ctrl_c_keeps_what_is_done(command, data, tmp_path, monkeypatch):
     out = tmp_path / "out"
     do = Work.do
@@ -158,6 +175,8 @@ class Blind(BlindClip):
 
 
 def test_a_model_of_blocks_runs_with_the_settings_of_each_set(command, data, tmp_path, monkeypatch):
+    for name in ("p1__b.png", "p2__a.jpg"):
+        (data / "breast_tumors" / "test_masks" / name).unlink()
     lungs = data / "lung_CT"
     for name in ("images", "masks"):
         (lungs / name).mkdir(parents=True)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ... import __version__
-from ...engine.errors import Cancelled
+from ...engine.errors import Cancelled, InputError
 from .. import options
 from ..console import interruptible, stderr, stdout
 from ..files import check_apart, check_folder, new_files, reserved
@@ -58,6 +58,8 @@ def reproduce(
         from ..reproduction.sets import find_masks, find_sets
 
         check_apart(folder, output, weak)
+        if weak is not None and output.resolve() in weak.resolve().parents:
+            raise InputError(f"{weak} is in {output}, which this command fills; give masks from elsewhere.")
         check_folder(output, force=force or (output / RUN).is_file())
         publication = Publication.read()
         sets = find_sets(folder, publication.sets)

@@ -136,7 +136,7 @@ def begin(output: Path, identity: Mapping[str, Any], *, force: bool) -> None:
         identity: what must be the same for results to belong together.
 
     Raises:
-        InputError: it has those of another run, and not ``force``.
+        InputError: it has those of another run, and not ``force``, or masks that no run has made.
     """
     file = output / RUN
     text = json.dumps(identity, indent=1, ensure_ascii=False) + "\n"
@@ -146,6 +146,10 @@ def begin(output: Path, identity: Mapping[str, Any], *, force: bool) -> None:
                 f"{output} has a run of other models or settings; choose another folder, or --force to begin again."
             )
         return
+    if (output / MASKS).exists() and not file.is_file():
+        raise InputError(
+            f"{output / MASKS} was not made by this command, which would replace it; choose another folder."
+        )
     output.mkdir(exist_ok=True)
     (output / RESULTS).unlink(missing_ok=True)
     shutil.rmtree(output / MASKS, ignore_errors=True)
