@@ -88,10 +88,10 @@ def reproduce(
         begin(output, identity, force=force)
         work = Work(output, chain, tolerance, Ledger(output / RESULTS))
         _run(work, asked, console, watch)
+        by_name = {found.published.name: found for found in sets}
         sections = [
             section(found, asked[name], work, weakly.get(name, ()), weak_masks.get(name, {}))
-            for found in sets
-            for name in (found.published.name,)
+            for name, found in by_name.items()
         ]
         rows = [row for each in sections for row in each.rows]
         said = about(work, publication)
