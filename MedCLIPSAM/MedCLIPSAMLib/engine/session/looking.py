@@ -188,7 +188,7 @@ class Looker:
 
     def _key(self, way: SaliencyMethod, prompt: Prompt, index: int) -> str:
         """Where the saliency of a prompt that was encoded is kept."""
-        return f"{way.name} {list(self._queries).index(prompt.texts)} {index}"
+        return f"{way.name} {getattr(way, 'seed', '')} {list(self._queries).index(prompt.texts)} {index}"
 
     def _seen(self, method: SaliencyMethod, indices: Sequence[int]) -> list[Tensors]:
         """What a method keeps of each slice ("prepared"), and the features of the image, if it needs them."""

@@ -26,7 +26,7 @@ def risk_coverage(doubt: np.ndarray, loss: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def area_under_risk_coverage(doubt: np.ndarray, loss: np.ndarray) -> float:
-    """Mean of the risk over all coverages, see `risk_coverage`; an order by chance is expected to give the mean loss."""
+    """Mean of the risk over all coverages, see `risk_coverage`; an order by chance gives the mean loss."""
     return float(risk_coverage(doubt, loss)[1].mean())
 
 
