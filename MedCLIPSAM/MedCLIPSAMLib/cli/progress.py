@@ -86,11 +86,11 @@ class Bars:
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
-    def begin(self, name: str, slices: int) -> None:
-        """The prompt `name` is at work."""
+    def begin(self, name: str, slices: int, stage: str = "saliency") -> None:
+        """The prompt `name` is at work, first on `stage`."""
         self._slices = slices
-        self._task = self._progress.add_task(name, total=slices, stage="saliency", ends=None)
-        self._stage, self._since = "saliency", self._progress.get_time()
+        self._task = self._progress.add_task(name, total=slices, stage=stage, ends=None)
+        self._stage, self._since = stage, self._progress.get_time()
         self._last = self._since
 
     def report(self, step: Progress) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from MedCLIPSAMLib.engine.uncertainty.ranking import area_under_risk_coverage, calibration_error, risk_coverage
 
 

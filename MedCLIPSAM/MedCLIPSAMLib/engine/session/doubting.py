@@ -71,6 +71,7 @@ class Doubter:
             steps.next_look()
         slices = {}
         for index in run.indices:
+            drawn[index].clip(0, 1, drawn[index])  # a sum of shares may round to more than one
             if index in edited:
                 drawn[index] = mask[index]
             elif mask[index].any():

@@ -28,9 +28,9 @@ class Spread:
         proposals: whether the three masks that the segmenter proposes for a box count as well.
     """
 
-    wordings: int = 3
+    wordings: int = 2
     seeds: int = 1
-    boxes: int = 4
+    boxes: int = 2
     proposals: bool = False
 
 
