@@ -109,7 +109,7 @@ def test_what_it_costs(scene: Any) -> None:
     made = session(scene[0], clip, segmenter)
     evidence = made.segment(TWO)
     embedded, looked, calls, decoded = segmenter.embedded, clip.looked, segmenter.calls, segmenter.decoded
-    unsure = made.uncertainty(TWO, evidence.mask, evidence.slices)
+    unsure = made.uncertainty(TWO, evidence.mask, evidence.slices, spread=Spread(2, 1, 2))
     assert unsure.wordings == ("bright", "bright indeed")
     assert segmenter.embedded == embedded, "no slice is embedded again"
     assert clip.looked == looked, "nor looked at again: only texts are new"
@@ -119,7 +119,7 @@ def test_what_it_costs(scene: Any) -> None:
 
 def test_another_wording_counts_only_if_it_means_the_same(scene: Any) -> None:
     made = session(scene[0], WordyClip(), SoftSegmenter())
-    _, unsure = doubt(made, Prompt("bright", ("bright", "nonsense", "very bright")))
+    _, unsure = doubt(made, Prompt("bright", ("bright", "nonsense", "very bright")), spread=Spread(3, 0, 0))
     assert unsure.wordings == ("bright", "very bright")
 
 

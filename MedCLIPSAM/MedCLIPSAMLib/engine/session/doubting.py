@@ -13,7 +13,7 @@ from ..localize.continuity import without
 from ..presence.presence import doubted, score
 from ..prompt.prompt import Prompt
 from ..uncertainty.doubt import Uncertainty, expected_loss
-from ..uncertainty.spread import SLOW_SPREAD, Spread, other_wordings, shaken
+from ..uncertainty.spread import Spread, other_wordings, shaken
 from .evidence import Progress
 from .looking import Looker
 from .run import Run
@@ -47,19 +47,17 @@ class Doubter:
         self._stages = stages
         self._reseeded = reseeded
 
-    def measure(self, run: Run, mask: np.ndarray, edited: Collection[int], spread: Spread | None) -> Uncertainty:
+    def measure(self, run: Run, mask: np.ndarray, edited: Collection[int], spread: Spread) -> Uncertainty:
         """The uncertainty of a segment on the slices of a run.
 
         Args:
             mask: (N, H, W) bool of the segment, all slices of the stack.
             edited: numbers of slices that a person has corrected, who is not doubted.
-            spread: None leaves it to the saliency method.
 
         Raises:
             Cancelled: somebody asked for it.
         """
-        stack, looker = self._stages.stack, self._stages.looker
-        spread = spread or (SLOW_SPREAD if looker.quick is not looker.method else Spread())
+        stack = self._stages.stack
         probability = np.zeros(stack.volume.array.shape, np.float32)  # pages of it that nobody writes take no memory
         drawn = stack.arrange(probability)
         looks = list(self._looks(run.prompt, spread))

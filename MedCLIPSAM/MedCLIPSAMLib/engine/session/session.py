@@ -340,7 +340,7 @@ class Session:
         slices: Sequence[SliceSummary],
         progress: ReportProgress | None = None,
         cancelled: IsCancelled | None = None,
-        spread: Spread | None = None,
+        spread: Spread = Spread(),  # noqa: B008 -- it is frozen
     ) -> Uncertainty:
         """How sure the chain is of a segment: the spread of its answer over wordings, seeds and shaken boxes.
 
@@ -348,7 +348,7 @@ class Session:
             mask: (K, J, I) bool of the segment, in the order of the volume's array.
             slices: as `segment` gave them with it.
             progress, cancelled: as of `segment`.
-            spread: how much is varied; what takes at most twice the time of the run, if not given.
+            spread: how much is varied.
 
         Raises:
             InputError: the segment is empty, or as of `segment`.

@@ -55,5 +55,5 @@ def expected_loss(probability: np.ndarray, mask: np.ndarray) -> float:
     Args:
         mask: bool, not empty.
     """
-    total = float(probability.sum(dtype=float)) + np.count_nonzero(mask)
+    total = float(probability.sum(dtype=float) + np.count_nonzero(mask))
     return 1 - 2 * float(probability[mask].sum(dtype=float)) / total
