@@ -28,6 +28,10 @@ _BECAUSE = {
     "thick": "as they were acquired: they are more than twice as far apart as their pixels",
     "single": "the only one there is",
 }
+_CONTRAST = (
+    "The picture is taken for a CT that was saved with air and bone in it, and is shown with more contrast; --window"
+    " 0,255 shows it as it is."
+)
 
 
 def make_report(
@@ -154,6 +158,8 @@ def print_results(report: Mapping[str, Any], console: Console, file: Path | None
             console.print(Text(least_sure_line(prompt, is_picture=is_picture)), soft_wrap=True)
     settings = report["settings"]
     console.print(Text(f"Slices: {settings['axis']}, {_BECAUSE[settings['axis_because']]}."), soft_wrap=True)
+    if settings["window_because"] == "contrast":
+        console.print(_CONTRAST, soft_wrap=True)
     console.print(stage_line(report["seconds"]), soft_wrap=True)
     for path in (*report["output"], *report["evidence"], *([] if file is None else [file])):
         console.print(Text(f"Written: {path}"), soft_wrap=True)

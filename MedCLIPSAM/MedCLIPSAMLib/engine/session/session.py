@@ -26,10 +26,11 @@ from ..volume import SliceStack, Volume
 from ..volume.region import Region
 from .again import SecondLooker, which_look
 from .concluding import summarise
+from .contrast import show
 from .doubting import Doubter
 from .evidence import SegmentEvidence, SliceEvidence, SliceSummary
 from .locating import Locator, each_counts
-from .looking import Looker, Viewer
+from .looking import Looker
 from .masking import Masker
 from .pointing import points_seen
 from .run import IsCancelled, ReportProgress, Run, ShowMask, timed
@@ -62,15 +63,14 @@ class Session:
         self.settings = settings or Settings()
         check_voting(self.settings.voting)
         self.stack = SliceStack(volume, self.settings.axis)
-        viewer = Viewer(self.stack, self.settings.window, whole=self.settings.exact)
-        self.window = viewer.window
         cached = TensorCache(default_budget() if memory is None else memory)
         # The published results are those of float32.
-        published = self.settings.exact and self.settings.precision == "auto"
-        precision = "fp32" if published else self.settings.precision
+        precision = "fp32" if self.settings.exact and self.settings.precision == "auto" else self.settings.precision
         for model in (clip, segmenter):
             pick_precision(precision, model.device)  # one that is unknown, or not for that device, is refused now
         saliency, twice = which_look(self.settings, clip, segmenter)
+        viewer = self._viewer = show(self.stack, self.settings, clip, segmenter, twice, precision)
+        self.window = viewer.window
         self._looker = Looker(viewer, clip, saliency, self.settings, precision, cached)
         self._masker = Masker(viewer, segmenter, self.settings.voting, precision, cached)
         self._again = SecondLooker(self._looker, self._masker, twice, precision, cached) if twice else None
@@ -90,7 +90,6 @@ class Session:
             return Looker(viewer, self.clip, saliency, seeded, precision, cached)
 
         self._doubter = Doubter(self._stages, reseeded)
-        self._viewer = viewer
         self._corrections: dict[tuple[str, int], SliceEvidence] = {}
         self._looks: dict[tuple[Prompt, int], SliceEvidence] = {}  # what the corrections started from
         self._last_look: tuple[tuple[Prompt, int], SliceEvidence] | None = None
@@ -132,6 +131,7 @@ class Session:
             **method.choices,
             "localize": self._locator.localize,
             "window": asdict(self.window),
+            "window_because": self._viewer.reason,
             "precision": {
                 "clip": self._looker.format.on(self.clip.device),
                 "segmenter": self._masker.format.on(self.segmenter.device),
