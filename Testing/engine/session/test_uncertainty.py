@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -220,3 +222,20 @@ def test_a_click_outside_of_what_the_text_finds(scene: Any) -> None:
     assert evidence.mask[2].any()
     assert 2 in unsure.slices
     assert (unsure.probability[2] > 0.5).any()
+
+
+def test_a_session_goes_with_its_user(scene: Any) -> None:
+    made = session(scene[0], BlindClip(), SoftSegmenter())
+    doubt(made, slices=range(9, 11))
+    gone = weakref.ref(made)
+    gc.disable()  # nothing but the last name for it may be needed
+    try:
+        del made
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_as_published_every_slice_has_a_number(scene: Any) -> None:
+    _, unsure = doubt(session(scene[0], segmenter=SoftSegmenter(), slicewise=True, localize="threshold"))
+    assert set(unsure.slices) >= set(range(5, 15))

@@ -111,7 +111,9 @@ class Doubter:
                 if look.own and spread.proposals:
                     more, _ = stages.masker.probabilities(index, sets[:1], *place, proposals=True)
                     planes = np.concatenate([planes, more])
-                total = np.sum([_touching(plane, coarse[row] | mask[index]) for plane in planes], 0)
+                if not stages.locator.slicewise:
+                    planes = [_touching(plane, coarse[row] | mask[index]) for plane in planes]
+                total = np.sum(planes, 0)
                 here = slice(row, row + 1)
                 if stages.judges and doubted(scores[here], trust[here], own.clicked[here]).any():
                     unsure[row] = total

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -63,7 +63,7 @@ class Session:
         self.settings = settings or Settings()
         check_voting(self.settings.voting)
         self.stack = SliceStack(volume, self.settings.axis)
-        cached = TensorCache(default_budget() if memory is None else memory)
+        cache = TensorCache(default_budget() if memory is None else memory)
         # The published results are those of float32.
         precision = "fp32" if self.settings.exact and self.settings.precision == "auto" else self.settings.precision
         for model in (clip, segmenter):
@@ -71,9 +71,9 @@ class Session:
         saliency, twice = which_look(self.settings, clip, segmenter)
         viewer = self._viewer = show(self.stack, self.settings, clip, segmenter, twice, precision)
         self.window = viewer.window
-        self._looker = Looker(viewer, clip, saliency, self.settings, precision, cached)
-        self._masker = Masker(viewer, segmenter, self.settings.voting, precision, cached)
-        self._again = SecondLooker(self._looker, self._masker, twice, precision, cached) if twice else None
+        self._looker = Looker(viewer, clip, saliency, self.settings, precision, cache)
+        self._masker = Masker(viewer, segmenter, self.settings.voting, precision, cache)
+        self._again = SecondLooker(self._looker, self._masker, twice, precision, cache) if twice else None
         self._locator = Locator(
             viewer,
             self.settings.localize or ("kmeans" if self.settings.exact else self._looker.method.localizer),
@@ -83,11 +83,11 @@ class Session:
         self._stages = Stages(
             self.stack, self._looker, self._again, self._locator, self._masker, self.settings.judges_presence
         )
+        first, chosen = self._looker, self.settings  # a session that knew itself would outlive its user
 
-        @cache
+        @functools.cache
         def reseeded(number: int) -> Looker:
-            seeded = replace(self.settings, seed=self.settings.seed + number)
-            return Looker(viewer, self.clip, saliency, seeded, precision, cached)
+            return Looker(viewer, first.model, saliency, replace(chosen, seed=chosen.seed + number), precision, cache)
 
         self._doubter = Doubter(self._stages, reseeded)
         self._corrections: dict[tuple[str, int], SliceEvidence] = {}
