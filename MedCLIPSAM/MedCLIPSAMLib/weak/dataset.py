@@ -60,7 +60,7 @@ class Dataset:
         records: by the names of cases, of all that were finished.
 
     Raises:
-        InputError: another name, or its number belongs to another dataset.
+        InputError: another name, its number belongs to another dataset, or the folder holds something else.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,6 +73,9 @@ class Dataset:
             for other in sorted(place.glob(f"Dataset{match[1]}*")):
                 if other.name != folder.name:
                     raise InputError(f"The number {match[1]} belongs to {other}; choose another number.")
+        begun = (folder / _RECORDS / _BEGUN).is_file()
+        if not begun and (folder.is_file() or any(entry.is_file() for entry in folder.rglob("*"))):
+            raise InputError(f"{folder} exists and is not of `weak prepare`; choose another name.")
         self.records: dict[str, Record] = {}
         for file in sorted((folder / _RECORDS).glob("*.json")):
             if file.name != _BEGUN:
@@ -88,19 +91,16 @@ class Dataset:
         """Make the folder, or go on in one that was begun for the same.
 
         Raises:
-            InputError: it was begun with other prompts, models or options, or holds a dataset of somebody else.
+            InputError: it was begun with other prompts, models or options.
         """
-        file = self.folder / _RECORDS / _BEGUN
-        text = json.dumps(account, indent=2, ensure_ascii=False) + "\n"
-        if file.is_file():
-            if file.read_text("utf-8") != text:
-                raise InputError(f"{self.folder} was begun with other prompts, models or options; choose another name.")
-            return
-        if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
-            raise InputError(f"{self.folder} exists and is not of `weak prepare`; choose another name.")
         for name in (IMAGES, LABELS, _RECORDS):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        write_text(file, text)
+        file = self.folder / _RECORDS / _BEGUN
+        text = json.dumps(account, indent=2, ensure_ascii=False) + "\n"
+        if not file.is_file():
+            write_text(file, text)
+        elif file.read_text("utf-8") != text:
+            raise InputError(f"{self.folder} was begun with other prompts, models or options; choose another name.")
 
     def name_for(self, study: Study) -> str:
         """Of the case: that of before, or a new one, which no other study has."""
@@ -163,9 +163,8 @@ class Dataset:
         kept = {name: record for name, record in self.kept().items() if name not in discarded}
         if not kept:
             counts = ", ".join(f"{count} {reason}" for reason, count in sorted(self.left_out().items()))
-            raise InputError(
-                f"No case is left to learn from ({counts or 'all are discarded'}); change the prompts, or lower the gate."
-            )
+            why = counts or "all are discarded"
+            raise InputError(f"No case is left to learn from ({why}); change the prompts, or lower the gate.")
         ct = all(record.modality == "CT" for record in kept.values())
         described = {
             "channel_names": {"0": "CT" if ct else "image"},  # by which nnU-Net chooses how to normalise

@@ -44,20 +44,29 @@ def point_to(dataset: Dataset) -> None:
         RESULTS: str(dataset.place(RESULTS)),
     }
     os.environ.update(places)
-    os.environ["nnUNet_def_n_proc"] = str(workers())
-    os.environ["nnUNet_n_proc_DA"] = str(min(_MOST_AUGMENTING, os.cpu_count() or 1))
-    os.environ["nnUNet_wandb_enabled"] = "0"  # which would send the course of the training away
-    os.environ.setdefault("nnUNet_compile", "f")  # takes a compiler of C++
-    with silence():
-        import_module("nnunetv2.paths")
+    set_up()
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "nnunetv2":
             vars(module).update({place: value for place, value in places.items() if place in vars(module)})
 
 
+def set_up() -> None:
+    """Import nnU-Net so that it starts no more processes than there are cores, and sends nothing anywhere."""
+    cores = os.cpu_count() or 1
+    chosen = {
+        "nnUNet_def_n_proc": str(workers()),
+        "nnUNet_n_proc_DA": str(min(_MOST_AUGMENTING, cores)),
+        "nnUNet_wandb_enabled": "0",  # which would send the course of the training away
+    }
+    by_default = {"nnUNet_compile": "f"}  # takes a compiler of C++
+    os.environ.update(by_default | dict(os.environ) | chosen)
+    with silence():
+        import_module("nnunetv2.paths")
+
+
 def augment_in_this_process() -> None:
     """For training on a CPU, all of which the network needs."""
-    os.environ["nnUNet_n_proc_DA"] = "0"
+    os.environ.update({"nnUNet_n_proc_DA": "0"})
 
 
 @contextmanager

@@ -75,8 +75,8 @@ def pseudo_label(session: Session, prompt: Prompt, gate: Gate) -> PseudoLabel:
     if len(prompt.wordings) > 1:
         alone = [session.segment(replace(prompt, wordings=(wording,))).mask for wording in prompt.wordings]
     agreement = fmean(map(_dice, *zip(*combinations(alone, 2), strict=True))) if alone else None
-    share = np.mean([whole.mask, *alone], axis=0, dtype=np.float32)
-    inside, doubtful = share >= _AGREED, (share > 1 - _AGREED) & (share < _AGREED)
+    share = np.asarray(np.mean([whole.mask, *alone], axis=0, dtype=np.float32))
+    inside, doubtful = np.asarray(share >= _AGREED), np.asarray((share > 1 - _AGREED) & (share < _AGREED))
     for index in _untrusted(whole, gate.score):
         (there, unsure) = (session.stack.arrange(array)[index] for array in (inside, doubtful))
         unsure |= there

@@ -45,10 +45,9 @@ class Preparation:
             OSError: the disk is full, or the like.
         """
         grid = Grid(volume)
-        if other := next(iter(self._dataset.kept().values()), None):
-            if other.flat != grid.is_flat:
-                kinds = ("a single slice", "volumes") if grid.is_flat else ("a volume", "single slices")
-                raise InputError(f"{study.place} is {kinds[0]} among {kinds[1]}; make a dataset of each kind.")
+        if any(other.flat != grid.is_flat for other in self._dataset.kept().values()):
+            kinds = ("a single slice", "volumes") if grid.is_flat else ("a volume", "single slices")
+            raise InputError(f"{study.place} is {kinds[0]} among {kinds[1]}; make a dataset of each kind.")
         session = Session(volume, *self._models, self._settings)
         labels: list[PseudoLabel] = []
         for prompt in self._prompts:

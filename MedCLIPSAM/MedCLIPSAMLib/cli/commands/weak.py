@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
+import numpy as np
 import typer
 from rich.text import Text
 
@@ -13,10 +14,11 @@ from ...engine.errors import MedCLIPSAMError
 from .. import options
 from ..chain import check_wordings, load_models, read_source
 from ..console import stderr, stdout
-from ..files import reserved
+from ..files import check_apart, check_file, new_file, reserved
 from ..progress import Stopwatch
 
 if TYPE_CHECKING:
+    from ...weak.predicting import Prediction
     from ...weak.preparing import Preparation
     from ...weak.studies import Study
 
@@ -173,4 +175,81 @@ def train(
         with watch.filling("training", "Epochs", epochs) as told:
             model = trainee.train(place, told)
     if not quiet:
-        stdout().print(Text(f"The model is in {model}; use it by: medclipsam weak predict VOLUME -m {model} -o OUT"))
+        stdout().print(
+            Text(f"The model is in {model}; use it by: medclipsam weak predict VOLUME -m {model} -o OUT"),
+            soft_wrap=True,
+        )
+
+
+@weak.command()
+def predict(
+    volume: options.VolumeArgument,
+    model: Annotated[Path, typer.Option("--model", "-m", metavar="FOLDER", help="That `weak train` named.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", help="File to write: .seg.nrrd, .nii.gz, .mrb or .png.")
+    ],
+    uncertainty: Annotated[
+        Path | None,
+        typer.Option("--uncertainty", metavar="FILE", help="How unsure the snapshots are, in bits: .nrrd, .nii.gz."),
+    ] = None,
+    probability: Annotated[
+        Path | None, typer.Option("--probability", metavar="FILE", help="Their mean probability: .nrrd, .nii.gz.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", min=0, max=1, help="Mean probability above which a voxel is in. Default: 0.5."),
+    ] = None,
+    series: Annotated[str | None, typer.Option("--series", metavar="NUMBER|TEXT", help="As of `segment`.")] = None,
+    frame: Annotated[int | None, typer.Option("--frame", metavar="N", min=1, help="As of `segment`.")] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="As published: threshold 0.2, all its checkpoints, its score.")
+    ] = False,
+    device: options.DeviceOption = "auto",
+    force: options.ForceOption = False,
+    quiet: options.QuietOption = False,
+) -> None:
+    """Segment by the snapshots of a trained nnU-Net together, and tell how unsure they are."""
+    watch = Stopwatch(stderr(quiet=quiet))
+    with watch.stage("starting", "Starting"):
+        from ...engine.machine.device import pick_device
+        from ...scene.files.maps import SUFFIXES
+        from ...scene.files.saving import check_output, output_files
+        from ...weak.environment import check_installed, set_up
+        from ...weak.snapshots import Model
+
+        place, found = pick_device(device), Model.find(model, exact=exact)
+        target = check_output(output, force=force, names=found.labels)
+        check_apart(volume, *output_files(target, found.labels), uncertainty, probability)
+        for file in filter(None, (uncertainty, probability)):
+            check_file(file, *SUFFIXES, force=force)
+        check_installed()
+        set_up()
+    with reserved(output, uncertainty, probability):
+        source = read_source(volume, None, watch, series, frame)
+        from ...scene.files.maps import write_map
+        from ...scene.files.saving import check_slices, save
+        from ...scene.segmentation.segments import create_segmentation, write_segment
+
+        check_slices(target, source.node)
+        with watch.filling("snapshots", "Snapshots", len(found.files)) as told:
+            from ...weak.predicting import predict as ask
+
+            answer = ask(found, source.volume, place, threshold=threshold, exact=exact, told=told)
+        node = create_segmentation(source.node)
+        for name, mask in answer.masks.items():
+            write_segment(node, source.node, mask, name)
+        with watch.stage("saving", f"Saving {output.name}"):
+            for file, values in ((uncertainty, answer.uncertainty), (probability, answer.probability)):
+                if file is not None:
+                    with new_file(file) as unfinished:
+                        write_map(values, source.node, unfinished)
+            save(node, source.node, target, force=force)
+    if not quiet:
+        _tell_predicted(answer)
+
+
+def _tell_predicted(answer: Prediction) -> None:
+    for name, mask in answer.masks.items():
+        stdout().print(Text(f"{name}: {np.count_nonzero(mask)} voxels"), soft_wrap=True)
+    score = "none, as there is no boundary" if answer.score is None else f"{answer.score:.4g}"
+    stdout().print(f"{answer.snapshots} snapshots, uncertainty along the boundary: {score}", highlight=False)
