@@ -78,7 +78,9 @@ def test_a_table_says_whose_studies_are(command, studies, tmp_path):
 
 
 def test_wordings_that_disagree_leave_a_case_out(command, studies, tmp_path):
-    ended = command("weak", "prepare", studies, *ASK[2:], "-p", "bar=bright; bright; white", "-o", tmp_path / "Dataset101_Bar")
+    ended = command(
+        "weak", "prepare", studies, *ASK[2:], "-p", "bar=bright; bright; white", "-o", tmp_path / "Dataset101_Bar"
+    )
     assert ended.code == 2
     assert "3 bar: agreement of wordings" in ended.err
     assert not (tmp_path / "Dataset101_Bar" / "dataset.json").exists()

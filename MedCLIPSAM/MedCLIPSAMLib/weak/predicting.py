@@ -61,8 +61,7 @@ def predict(
         told: called with the number of snapshots that have answered.
 
     Raises:
-        InputError: the volume is no single slice although the model learnt from these, or it is one and the model
-            needs volumes; the threshold is no probability.
+        InputError: the volume is a single slice and the model needs volumes; the threshold is no probability.
         ModelError: a snapshot is damaged, or does not go with the plans.
         DeviceError: there is too little memory.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from ..engine.errors import InputError, ModelError
+from ..engine.machine.device import within_memory
 from ..scene.files.replacing import write_text
 from .dataset import DATASET, PREPROCESSED, SPLITS, Dataset
 from .environment import augment_in_this_process, check_installed, point_to, silence, workers
@@ -67,8 +68,12 @@ class Trainee:
         described = folder / DATASET
         if not self._dataset.records or not described.is_file():
             raise InputError(f"{folder} is no finished dataset of `weak prepare`; make it, or go on with it, first.")
-        labels: Mapping[str, int] = json.loads(described.read_text("utf-8"))["labels"]
-        self._dataset.finish([name for name, number in labels.items() if 0 < number < labels["ignore"]])
+        try:
+            labels: dict[str, int] = json.loads(described.read_text("utf-8"))["labels"]
+            names = [name for name, number in labels.items() if 0 < number < labels["ignore"]]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise InputError(f"{described} is not as `weak prepare` writes it; delete it, and prepare again.") from None
+        self._dataset.finish(names)
         if training.configuration == "3d_fullres" and all(record.flat for record in self._dataset.kept().values()):
             raise InputError(f"{folder} holds single slices; train them with --configuration 2d.")
         folds = json.loads((folder / SPLITS).read_text("utf-8"))
@@ -115,6 +120,7 @@ class Trainee:
         Raises:
             InputError: what is there was trained otherwise.
             ModelError: a checkpoint cannot be read.
+            DeviceError: there is too little memory.
         """
         from .trainer import FINAL, LATEST, SnapshotTrainer
 
@@ -129,7 +135,7 @@ class Trainee:
             folder = Path(trainer.output_folder)
             self._begin(folder)
             trainer.follow(self._training.schedule, self._training.steps, self._training.validation_steps)
-            trainer.told = told
+            trainer.told, trainer.device = told, device  # nnU-Net itself would take the first GPU
             if (folder / FINAL).is_file():
                 told(self._training.schedule.epochs)
                 return folder
@@ -141,7 +147,8 @@ class Trainee:
             told(trainer.current_epoch)
             if device.type == "cpu":
                 augment_in_this_process()
-            trainer.run_training()
+            with within_memory("nnU-Net", device):
+                trainer.run_training()
         return folder
 
     def _cases(self) -> list[str]:
