@@ -63,14 +63,13 @@ def test_the_mean_of_the_snapshots_decides_on_the_voxels_of_the_volume(command, 
 
 
 def test_a_volume_stored_otherwise_is_segmented_alike(command, fold, volume, tmp_path):
-    turned = nibabel.load(volume).as_reoriented(nibabel.orientations.axcodes2ornt(("S", "R", "A")))
-    nibabel.save(turned, tmp_path / "turned.nii.gz")
+    sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(volume)), "SRA"), str(tmp_path / "turned.nii.gz"))
     maps = []
     for name, file in (("one", volume), ("other", tmp_path / "turned.nii.gz")):
         target = tmp_path / f"{name}.nii.gz"
         arguments = ("-m", fold, "-o", tmp_path / f"{name}.seg.nrrd", "--probability", target)
         assert command("weak", "predict", file, *arguments).code == 0
-        maps.append(nibabel.as_closest_canonical(nibabel.load(target)).get_fdata())
+        maps.append(nibabel.as_closest_canonical(nibabel.Nifti1Image.from_filename(target)).get_fdata())
     assert maps[0] == pytest.approx(maps[1], abs=1e-4)  # spacings are rounded otherwise
 
 

@@ -24,7 +24,7 @@ def studies(tmp_path: Path, volume: Path) -> Path:
     folder.mkdir()
     for name in ("p1_first", "p1_second", "p2_first"):
         shutil.copy(volume, folder / f"{name}.nii.gz")
-    array = np.asanyarray(nibabel.load(volume).dataobj).copy()
+    array = sitk.GetArrayFromImage(sitk.ReadImage(str(volume))).T.copy()
     array[array == 200] = 80
     nibabel.Nifti1Image(array, AFFINE).to_filename(folder / "p3_without.nii.gz")
     (folder / "p4_damaged.nii.gz").write_bytes(b"no image")
@@ -78,9 +78,8 @@ def test_a_table_says_whose_studies_are(command, studies, tmp_path):
 
 
 def test_wordings_that_disagree_leave_a_case_out(command, studies, tmp_path):
-    ended = command(
-        "weak", "prepare", studies, *ASK[2:], "-p", "bar=bright; bright; white", "-o", tmp_path / "Dataset101_Bar"
-    )
+    asked = ("-p", "bar=bright; bright; white", *ASK[2:])
+    ended = command("weak", "prepare", studies, *asked, "-o", tmp_path / "Dataset101_Bar")
     assert ended.code == 2
     assert "3 bar: agreement of wordings" in ended.err
     assert not (tmp_path / "Dataset101_Bar" / "dataset.json").exists()
@@ -128,13 +127,12 @@ def test_pictures_become_files_of_two_dimensions_and_their_masks_no_cases(comman
 
 
 def test_volumes_are_turned_to_one_order(command, studies, tmp_path, volume):
-    turned = nibabel.load(volume).as_reoriented(nibabel.orientations.axcodes2ornt(("S", "R", "A")))
-    nibabel.save(turned, studies / "p5_turned.nii.gz")
+    sitk.WriteImage(sitk.DICOMOrient(sitk.ReadImage(str(volume)), "SRA"), str(studies / "p5_turned.nii.gz"))
     dataset = tmp_path / "Dataset101_Bar"
     command("weak", "prepare", studies, *ASK, "-o", dataset)
-    assert np.array_equal(*(made_of(dataset, name)[0] for name in ("p1-first", "p5-turned")))
-    images = [sitk.GetArrayFromImage(made_of(dataset, name)[1]) for name in ("p1-first", "p5-turned")]
-    assert np.array_equal(*images)
+    (labels, image), (other_labels, other_image) = (made_of(dataset, name) for name in ("p1-first", "p5-turned"))
+    assert np.array_equal(labels, other_labels)
+    assert np.array_equal(sitk.GetArrayFromImage(image), sitk.GetArrayFromImage(other_image))
 
 
 def test_a_picture_among_volumes_fails_alone(command, studies, tmp_path):

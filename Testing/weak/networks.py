@@ -77,7 +77,8 @@ def trainer(folder: Path) -> Any:
 
     from MedCLIPSAMLib.weak.trainer import SnapshotTrainer
 
-    vars(stock).update({"nnUNet_preprocessed": str(folder / "preprocessed"), "nnUNet_results": str(folder / "results")})
+    for place in ("nnUNet_preprocessed", "nnUNet_results"):
+        setattr(stock, place, str(folder / place))
     torch.manual_seed(0)
     made = SnapshotTrainer(plans() | {"continue_training": False}, "2d", "all", DESCRIBED, torch.device("cpu"))
     made.network = made.build_network_architecture(made.plans_manager, made.configuration_manager, 1, 2, True)

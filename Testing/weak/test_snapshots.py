@@ -67,5 +67,5 @@ def test_other_folders_are_refused(fold, tmp_path):
 
 
 def test_a_damaged_snapshot_is_told(fold):
-    with pytest.raises(ModelError, match="checkpoint_0.pth is damaged"):
+    with pytest.raises(ModelError, match=r"checkpoint_0\.pth is damaged"):
         read_weights(fold / "checkpoint_0.pth")
