@@ -37,7 +37,7 @@ class Study:
     @property
     def stem(self) -> str:
         """The place without its ending, in letters that nnU-Net and every disk take."""
-        return re.sub(r"[^A-Za-z0-9]+", "-", without_suffix(self.place).replace("/", "--")).strip("-") or "case"
+        return re.sub(r"[^A-Za-z0-9]+", "-", without_suffix(self.place)).strip("-") or "case"
 
 
 def find_studies(folder: Path, patients: Path | None = None) -> list[Study]:
