@@ -14,7 +14,7 @@ from ...engine.errors import MedCLIPSAMError
 from .. import options
 from ..chain import check_wordings, load_models, read_source
 from ..console import stderr, stdout
-from ..files import check_apart, check_file, new_file, reserved
+from ..files import check_apart, reserved
 from ..progress import Stopwatch
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def predict(
     watch = Stopwatch(stderr(quiet=quiet))
     with watch.stage("starting", "Starting"):
         from ...engine.machine.device import pick_device
-        from ...scene.files.maps import SUFFIXES
+        from ...scene.files.maps import check_map
         from ...scene.files.saving import check_output, output_files
         from ...weak.environment import check_installed, set_up
         from ...weak.snapshots import Model
@@ -221,16 +221,18 @@ def predict(
         target = check_output(output, force=force, names=found.labels)
         check_apart(volume, *output_files(target, found.labels), uncertainty, probability)
         for file in filter(None, (uncertainty, probability)):
-            check_file(file, *SUFFIXES, force=force)
+            check_map(file, (file.name,), force=force)
         check_installed()
         set_up()
     with reserved(output, uncertainty, probability):
         source = read_source(volume, None, watch, series, frame)
-        from ...scene.files.maps import write_map
+        from ...scene.files.maps import check_map_grid, save_map
         from ...scene.files.saving import check_slices, save
         from ...scene.segmentation.segments import create_segmentation, write_segment
 
         check_slices(target, source.node)
+        for file in filter(None, (uncertainty, probability)):
+            check_map_grid(file, source.node)
         with watch.filling("snapshots", "Snapshots", len(found.files)) as told:
             from ...weak.predicting import predict as ask
 
@@ -241,8 +243,7 @@ def predict(
         with watch.stage("saving", f"Saving {output.name}"):
             for file, values in ((uncertainty, answer.uncertainty), (probability, answer.probability)):
                 if file is not None:
-                    with new_file(file) as unfinished:
-                        write_map(values, source.node, unfinished)
+                    save_map(values, source.node, file)
             save(node, source.node, target, force=force)
     if not quiet:
         _tell_predicted(answer)
