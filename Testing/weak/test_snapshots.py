@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from MedCLIPSAMLib.weak.schedule import Schedule
 
 from MedCLIPSAMLib.engine.errors import InputError, ModelError
+from MedCLIPSAMLib.weak.schedule import Schedule
 from MedCLIPSAMLib.weak.snapshots import Model, read_weights
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from MedCLIPSAMLib.weak.schedule import Schedule
 
+from MedCLIPSAMLib.weak.schedule import Schedule
 from MedCLIPSAMLib.weak.snapshots import read_weights
 
 from . import networks
