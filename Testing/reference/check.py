@@ -130,10 +130,9 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 _NAMED = {"cam.json": check_cams} | ATTENTIVE | {"blip.json": check_blip, "lovt.json": check_lovt}
 _NAMED |= {"dhn_nce_gradients.json": check_gradients, "trajectory.json": check_trajectories}
-
-
-_FOLDERS = {"dhn_nce_gradients.json": "dhn_nce", "trajectory.json": "dhn_nce"}
 _NAMED |= {"uncertainty.json": check_uncertainty, "schedule.json": check_schedule}
+# In which folder of a collection cases lie, where it is not called as they are.
+_FOLDERS = {"dhn_nce_gradients.json": "dhn_nce", "trajectory.json": "dhn_nce", "schedule.json": "uncertainty"}
 
 
 def main(arguments: list[str] | None = None) -> int:
