@@ -67,6 +67,7 @@ def test_what_is_said_to_be_a_ct_is_believed(ct, mr):
     assert automatic_window(picture(ct)) == Window(0, 255)
 
 
+@pytest.mark.row("picture-full-range")
 def test_a_picture_that_is_known_as_a_ct_gets_contrast_and_its_liver_is_found(ct):
     shown = session(picture(ct))
     assert shown.window == full_range_window(ct)
