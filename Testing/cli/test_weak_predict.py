@@ -91,7 +91,7 @@ def test_exact_is_the_published_threshold_and_score(command, fold, tmp_path):
     [
         (("-m", "nowhere"), "is no folder"),
         (("-m", "empty"), "no model of `weak train`"),
-        (("--uncertainty", "map.png"), "does not end in .nrrd or .nii.gz"),
+        (("--uncertainty", "map.png"), "use .nrrd or .nii.gz"),
         (("--uncertainty", "out.seg.nrrd"), "is named twice"),
         (("--probability", "nowhere/map.nrrd"), "does not exist"),
         (("-o", "out.txt"), "no known ending"),

@@ -155,6 +155,8 @@ def test_what_is_in_the_folder_is_kept(finetune, pairs, trained, tmp_path):
     assert [file.name for file in other.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.slow
+@pytest.mark.row("training-processes")
 def test_two_processes_find_what_one_finds(finetune, pairs, tmp_path):
     course = (*QUICK, "--batch-size", "10")
     alone, together = tmp_path / "alone", tmp_path / "together"
