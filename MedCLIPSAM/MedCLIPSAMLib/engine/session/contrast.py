@@ -19,7 +19,7 @@ from .masking import Masker
 from .settings import Settings
 
 _CT = Prompt("ct", ("ct",))
-_KNOWN = 0.7  # from which on a picture is a CT: such slices of 9 people have 0.74 to 0.99, an MR now and then 0.9, too
+_KNOWN = 0.7  # from which on it is one: of kept people 21 of 21 CT pictures of the body, 2 of 64 MR of six sources
 
 
 def show(
