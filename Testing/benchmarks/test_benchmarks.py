@@ -36,7 +36,7 @@ def model(tmp_path_factory) -> DualEncoder:
 
 def test_the_textbook_and_the_engine_give_the_same_map(model):
     pixels = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(3))
-    ids = model._tokenize(["liver ct"])
+    ids = model.tokenize(["liver ct"])
     settings = replace(PUBLISHED, steps=4, noise_samples=3)
     textbook, patches = textbook_map(model, pixels, ids, settings)
     method = M2IB(steps=4, noise_samples=3, noise="published")
@@ -44,17 +44,17 @@ def test_the_textbook_and_the_engine_give_the_same_map(model):
     ours = method.explain(model, method.prepare(model, pixels), query)
     assert (normalise(ours.maps) - normalise(textbook[None])).abs().max() < 1e-4
     assert float(patches.sum()) == pytest.approx(float(ours.information[0]), rel=1e-4)
-    assert not any(weight.requires_grad for weight in model._vision.parameters())  # type: ignore[attr-defined]
+    assert not any(weight.requires_grad for weight in model.vision.parameters())  # type: ignore[attr-defined]
 
 
 def test_the_textbook_of_activation_maps_and_the_engine_agree(model):
     pixels = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(3))
-    query = TextQuery.from_features(model.encode_token_ids(model._tokenize(["liver ct"])))
+    query = TextQuery.from_features(model.encode_token_ids(model.tokenize(["liver ct"])))
     method = GradCAM(Layer(11))
     seen, gradient = method.look(model, method.prepare(model, pixels), query.target)
     for ours, textbook in zip((seen, gradient), textbook_gradient(model, pixels, query.target, 11), strict=True):
         assert (ours - textbook).abs().max() < 1e-4 * textbook.abs().max()
-    assert not any(weight.requires_grad for weight in model._vision.parameters())  # type: ignore[attr-defined]
+    assert not any(weight.requires_grad for weight in model.vision.parameters())  # type: ignore[attr-defined]
     masks = torch.rand(3, 224, 224, generator=torch.Generator().manual_seed(4))
     ours = logits(model, model.encode_image(pixels * masks[:, None]), query.target)
     assert torch.allclose(ours, textbook_scores(model, pixels, query.target, masks), atol=1e-3)
