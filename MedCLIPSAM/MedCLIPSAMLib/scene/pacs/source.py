@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings, simplefilter
@@ -43,6 +44,16 @@ _FORMS = {
     "StudyTime": r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?",
 }
 _FILED = {"StudyInstanceUID": "Study Instance UID", "SeriesInstanceUID": "Series Instance UID"}
+
+
+def check_highdicom(path: Path) -> None:
+    """Refuse a result that the optional package highdicom makes, where it is not installed.
+
+    Raises:
+        InputError: it is not.
+    """
+    if find_spec("highdicom") is None:
+        raise InputError(f"{path} needs the package highdicom; install it by: pip install 'medclipsam[dicom]'")
 
 
 def source_of(path: Path, volume_node: Any, *, in_space: bool = False) -> Origin:
