@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ..engine.volume import Modality, SliceStack, Window
 
 
+_REPORTS = (".json", ".sr.dcm")
+
+
 def read_prompts(
     texts: Sequence[str] | None,
     file: Path | None,
@@ -46,6 +49,24 @@ def read_prompts(
             raise InputError(f"The point {text!r} is of no prompt here; start it with the name of one: {known}.")
         by_name[name] = replace(by_name[name], points=(*by_name[name].points, point))
     return PromptSet(tuple(by_name.values()))
+
+
+def read_reports(files: Sequence[Path] | None) -> tuple[Path | None, Path | None]:
+    """The report in JSON and the structured report in DICOM, by the endings of names.
+
+    Raises:
+        InputError: another ending, or two of a kind.
+    """
+    chosen: dict[str, Path] = {}
+    for file in files or ():
+        kind = next((suffix for suffix in _REPORTS if file.name.lower().endswith(suffix)), None)
+        if kind is None:
+            raise InputError(f"{file} does not end in {' or '.join(_REPORTS)}; give a name which does.")
+        if kind in chosen:
+            raise InputError(f"{chosen[kind]} and {file} are two reports of a kind; name one.")
+        chosen[kind] = file
+    account, measures = map(chosen.get, _REPORTS)
+    return account, measures
 
 
 def read_settings(*, axis: str, window: str | None, **choices: Any) -> Settings:

@@ -17,7 +17,7 @@ from ..chain import check_wordings, open_session, read_source, run_prompts
 from ..console import stderr, stdout
 from ..files import check_apart, check_file, check_folder, new_file, new_files, reserved
 from ..progress import Stopwatch
-from ..request import read_range, slices_of
+from ..request import read_range, read_reports, slices_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +36,11 @@ def segment(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="OUT", help="File to write: .seg.nrrd, .nii.gz, .mrb, or .png of a picture."
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="File to write: .seg.nrrd, .nii.gz, .mrb; of DICOM .seg.dcm, .rtstruct.dcm; surfaces .stl, .obj; "
+            ".png of a picture.",
         ),
     ],
     chain: options.ChainOptions,
@@ -54,7 +58,12 @@ def segment(
         typer.Option("--evidence", metavar="DIR", help="Folder for scores as CSV, and pictures."),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="What was done and found, as JSON.")
+        list[Path] | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="What was done and found: .json; .sr.dcm measures as a DICOM structured report. Once for each.",
+        ),
     ] = None,
     overlay: Annotated[
         Path | None, typer.Option("--overlay", metavar="PNG", help="Of a picture: the segments drawn on it.")
@@ -78,10 +87,11 @@ def segment(
     watch = Stopwatch(console)
     with watch.stage("starting", "Starting"):
         meaning, settings = chain.read_modality(), chain.read_settings()
-        targets = _Targets(output, evidence, report, overlay, separate, force, json, quiet)
+        account, measures = read_reports(report)
+        targets = _Targets(output, evidence, account, measures, overlay, separate, force, json, quiet)
         targets.check(volume, [prompt.name for prompt in asked])
         check_wordings(asked, chain.clip, watch)
-    with reserved(output, evidence, report, overlay):
+    with reserved(output, evidence, account, measures, overlay):
         _segment(volume, meaning, asked, limits, chain, settings, targets, watch, console)
 
 
@@ -92,6 +102,7 @@ class _Targets:
     output: Path
     evidence: Path | None
     report: Path | None
+    measures: Path | None
     overlay: Path | None
     separate: bool
     force: bool
@@ -100,16 +111,20 @@ class _Targets:
 
     def check(self, volume: Path, names: Sequence[str]) -> None:
         from ...scene.files.saving import check_output, output_files
+        from ...scene.pacs.source import check_highdicom
 
         output = check_output(self.output, force=self.force, names=names, separate=self.separate)
         files = output_files(output, names, separate=self.separate)
-        check_apart(volume, *files, self.evidence, self.report, self.overlay)
+        check_apart(volume, *files, self.evidence, self.report, self.measures, self.overlay)
         if self.overlay is not None:
             check_file(self.overlay, ".png", force=self.force)
         if self.evidence is not None:
             check_folder(self.evidence, force=self.force)
         if self.report is not None:
             check_file(self.report, ".json", force=self.force)
+        if self.measures is not None:
+            check_file(self.measures, ".dcm", force=self.force)
+            check_highdicom(self.measures)
 
 
 def _segment(
@@ -127,10 +142,13 @@ def _segment(
     from ...engine.session.pointing import points_on
     from ...engine.volume import SliceStack
     from ...scene.files.saving import check_slices
+    from ...scene.pacs.source import source_of
 
     check_slices(targets.output, source.node)
     if targets.overlay is not None:
         check_slices(targets.overlay, source.node, instead="--evidence")
+    if targets.measures is not None:
+        source_of(targets.measures, source.node)
     stack = SliceStack(source.volume, settings.axis)
     searched = slices_of(stack, limits)
     for prompt in asked:
@@ -142,18 +160,23 @@ def _segment(
     from ...scene.files.overlay import write_overlay
     from ...scene.files.saving import save
     from ...scene.remarks import how_read
+    from ..measures import write_measures
     from ..report import as_json, make_report, print_results
 
     output = targets.output
     with watch.stage("saving", f"Saving {output.name}"):
         saved = save(node, source.node, output, force=targets.force, separate=targets.separate)
     missing = [prompt.name for prompt in asked][len(results) :]
-    with _telling_what_is_saved(f"{output} is saved" + (f" without {', '.join(missing)}" if missing else "")):
+    state = "is saved" if saved.files else "is not written, as nothing was found"
+    with _telling_what_is_saved(f"{output} {state}" + (f" without {', '.join(missing)}" if missing else "")):
         drawn = [] if targets.overlay is None else [targets.overlay]
         if targets.overlay is not None:
             with watch.stage("pictures", f"Drawing {targets.overlay.name}"), new_file(targets.overlay) as unfinished:
                 write_overlay(node, source.node, session.window, unfinished)
         account = make_report(volume, session, results, saved, watch.seconds, how_read(source.node), drawn)
+        if targets.measures is not None and write_measures(targets.measures, node, source.node, account):
+            drawn.append(targets.measures)
+            account = make_report(volume, session, results, saved, watch.seconds, how_read(source.node), drawn)
         _write_report(targets, account)
         if targets.evidence is not None:
             with new_files(targets.evidence) as folder:

@@ -98,7 +98,7 @@ class Origin:
         Returns:
             Index in ``frames``, and (rows, columns) bool.
         """
-        filled = mask.any(axis=(1, 2))
+        filled: np.ndarray = mask.any(axis=(1, 2))
         for index, frame in enumerate(self.frames):
             k = min(round(frame.place), len(mask) - 1)
             if filled[k]:

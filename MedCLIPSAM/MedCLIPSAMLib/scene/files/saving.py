@@ -163,6 +163,7 @@ def save(
     files = tuple(file for target in targets for file in _with_names(target))
     lost: dict[str, int] = {}
     if not targets:
+        _log.warning("%s is not written: no segment has voxels, and such a file has no empty segments.", path.name)
         return Saved(files, lost, left_out)
     try:
         # A folder beside the target: on the same disk, so that the move at the end cannot fail half-way.

@@ -1,1 +1,1 @@
-"""Results as other systems take them: DICOM SEG, RT Structure Set and structured report, on the frames of the source."""
+"""Results as other systems take them, on the frames of the source: DICOM SEG, RT Structure Set, structured report."""

@@ -30,7 +30,7 @@ def _outline(part: np.ndarray, box: tuple[slice, slice]) -> np.ndarray:
     rings = [_corners(ring[:-1] - 1) for ring in find_contours(np.pad(part, 1).astype(np.uint8), 0.5)]
     rings.sort(key=lambda ring: np.ptp(ring[:, 0]) * np.ptp(ring[:, 1]))
     outer = rings.pop()
-    return _with_holes(outer, rings) + (box[0].start, box[1].start)
+    return _with_holes(outer, rings) + np.array([box[0].start, box[1].start])
 
 
 def _corners(ring: np.ndarray) -> np.ndarray:

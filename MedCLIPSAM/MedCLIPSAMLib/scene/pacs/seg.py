@@ -32,7 +32,7 @@ from .source import (
 )
 
 if TYPE_CHECKING:
-    from highdicom.seg import SegmentDescription, Segmentation
+    from highdicom.seg import Segmentation, SegmentDescription
 
 _LABEL = "MEDCLIPSAM"  # of the content: a word of capitals
 _STAND_INS = "2.25."

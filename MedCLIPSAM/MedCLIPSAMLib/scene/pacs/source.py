@@ -12,7 +12,7 @@ from warnings import catch_warnings, simplefilter
 
 from pydicom import Dataset, config
 from pydicom.multival import MultiValue
-from pydicom.uid import generate_uid
+from pydicom.uid import UID, generate_uid
 
 from ...engine.errors import InputError
 from ..dicom.headers import number_of, value_of
@@ -117,9 +117,9 @@ def series_number(origin: Origin) -> int:
     return _SERIES + (int(number) if 0 < number < _LARGEST else 1)
 
 
-def new_uid() -> str:
+def new_uid() -> UID:
     """An UID that nobody else has, made from random numbers (2.25, ITU-T X.667)."""
-    return str(generate_uid(prefix=None))
+    return generate_uid(prefix=None)
 
 
 def reference(frame: SourceFrame) -> Dataset:
