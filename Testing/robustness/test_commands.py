@@ -19,6 +19,7 @@ from PIL import Image
 from MedCLIPSAMLib.scene.files import saving as scene_files
 from MedCLIPSAMLib.scene.segmentation.provenance import Provenance
 
+from .dicom_inputs import series
 from .inputs import body, image
 from .matrix import MATRIX
 
@@ -183,6 +184,8 @@ def test_the_disk_fills(
     if ending == ".png":  # of a picture; a mask takes few bytes
         volume, free = tmp_path / "bars.png", free // 4
         Image.fromarray(body()[0][10].astype(np.uint8)).save(volume)
+    if ending.endswith(".dcm"):
+        volume = series(tmp_path / "scan")
     output = tmp_path / f"out{ending}"
     output.write_text("old")
     before, save = files(tmp_path), scene_files.save

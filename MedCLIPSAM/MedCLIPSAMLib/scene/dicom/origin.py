@@ -39,6 +39,7 @@ _KEPT = (
     "Modality",
     "FrameOfReferenceUID",
     "PositionReferenceIndicator",
+    "PatientOrientation",
     "Manufacturer",
     "ManufacturerModelName",
     "LossyImageCompression",
@@ -98,10 +99,10 @@ class Origin:
         Returns:
             Index in ``frames``, and (rows, columns) bool.
         """
-        filled: np.ndarray = mask.any(axis=(1, 2))
+        filled = set(np.flatnonzero(mask.any(axis=(1, 2))).tolist())
         for index, frame in enumerate(self.frames):
             k = min(round(frame.place), len(mask) - 1)
-            if filled[k]:
+            if k in filled:
                 yield index, mask[k]
 
 

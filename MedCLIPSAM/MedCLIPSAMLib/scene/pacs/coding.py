@@ -13,13 +13,12 @@ from pydicom.sr.coding import Code
 from ... import __version__
 from ..segmentation.provenance import Provenance, read_provenance, read_tag
 from ..segmentation.segments import is_as_written
-from .source import LONGEST
+from .source import cut
 
 FAMILY = Code("123110", "DCM", "Artificial Intelligence")  # CID 7162
 _TISSUE = Code("85756007", "SCT", "Tissue")  # what 3D Slicer gives a segment that says nothing else
 _SHORT_CODE = 16  # characters
-_PARAMETERS = 10_240  # characters of a text of the kind LT
-_ST = 1024  # of the kind ST
+_LT, _ST = 10_240, 1024  # of texts of these kinds
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Finding:
     @property
     def label(self) -> str:
         """The name, as long as DICOM has it."""
-        return self.name[:LONGEST]
+        return cut(self.name)
 
 
 def finding_of(segment: Any) -> Finding:
@@ -68,7 +67,7 @@ def finding_of(segment: Any) -> Finding:
         _code(entry.GetRegionObject() if hasattr(entry, "GetRegionObject") else entry.GetAnatomicRegionObject()),
         segment.GetColor(),
         _algorithm(segment, made),
-        "drawn by hand" if made is None else f"prompt: {'; '.join(made.prompt.wordings)}"[:_ST],
+        "drawn by hand" if made is None else cut(f"prompt: {'; '.join(made.prompt.wordings)}", _ST),
         {} if made is None else _parameters(made),
         __version__ if made is None else made.version,
     )
@@ -79,13 +78,13 @@ def code_item(code: Code) -> Dataset:
     item = Dataset()
     long = len(code.value) > _SHORT_CODE
     setattr(item, "LongCodeValue" if long else "CodeValue", code.value)
-    item.CodingSchemeDesignator, item.CodeMeaning = code.scheme_designator, code.meaning[:LONGEST]
+    item.CodingSchemeDesignator, item.CodeMeaning = code.scheme_designator, cut(code.meaning)
     return item
 
 
 def parameters_text(finding: Finding) -> str:
     """The parameters in one text."""
-    return ",".join(f"{name}={value}" for name, value in finding.parameters.items())[:_PARAMETERS]
+    return cut(",".join(f"{name}={value}" for name, value in finding.parameters.items()), _LT)
 
 
 def _code(coded: Any) -> Code | None:

@@ -19,8 +19,8 @@ from ..segmentation.segments import read_segment
 from .coding import FAMILY, Finding, code_item, finding_of, parameters_text
 from .contours import outlines
 from .source import (
-    LONGEST,
     MANUFACTURER,
+    cut,
     file_references,
     identity,
     lenient,
@@ -31,8 +31,12 @@ from .source import (
 )
 
 _STUDY = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management, as structure sets name a study
-_SHORT = 16  # characters of a text of the kind SH
-_OF_IMAGES = ("SeriesInstanceUID", "SeriesNumber", "Modality", "Manufacturer", "ManufacturerModelName")
+_OF_IMAGES = (
+    "PatientOrientation",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+)
 
 
 def write_rtstruct(segmentation_node: Any, volume_node: Any, origin: Origin, path: Path, ids: Sequence[str]) -> None:
@@ -107,11 +111,11 @@ def _region(number: int, finding: Finding, origin: Origin) -> Dataset:
     region.ROINumber, region.ReferencedFrameOfReferenceUID = number, origin.header.FrameOfReferenceUID
     region.ROIName, region.ROIDescription = finding.label, finding.description
     region.ROIGenerationAlgorithm = finding.algorithm
-    region.ROIGenerationDescription = f"{MANUFACTURER} {finding.version}"[:LONGEST]
+    region.ROIGenerationDescription = cut(f"{MANUFACTURER} {finding.version}")
     if finding.parameters:
         algorithm = Dataset()
         algorithm.AlgorithmFamilyCodeSequence = [code_item(FAMILY)]
-        algorithm.AlgorithmName, algorithm.AlgorithmVersion = MANUFACTURER, finding.version[:LONGEST]
+        algorithm.AlgorithmName, algorithm.AlgorithmVersion = MANUFACTURER, cut(finding.version)
         algorithm.AlgorithmParameters, algorithm.AlgorithmSource = parameters_text(finding), MANUFACTURER
         region.ROIDerivationAlgorithmIdentificationSequence = [algorithm]
     return region
@@ -138,7 +142,6 @@ def _contours(number: int, finding: Finding, origin: Origin, mask: np.ndarray) -
 def _observation(number: int, finding: Finding) -> Dataset:
     item = Dataset()
     item.ObservationNumber = item.ReferencedROINumber = number
-    item.ROIObservationLabel = finding.name[:_SHORT]
     kind = code_item(finding.kind)
     if finding.modifier is not None:
         kind.SegmentedPropertyTypeModifierCodeSequence = [code_item(finding.modifier)]

@@ -14,14 +14,14 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SecondaryCapture
 from pydicom.valuerep import format_number_as_ds
 
 from ... import __version__
-from ..dicom.headers import copy_elements
+from ..dicom.headers import copy_elements, value_of
 from ..dicom.origin import Origin
 from ..segmentation.segments import read_segment
 from .coding import FAMILY, Finding, code_item, finding_of, parameters_text
 from .source import (
-    LONGEST,
     MANUFACTURER,
     UTF_8,
+    cut,
     file_references,
     identity,
     lenient,
@@ -66,6 +66,8 @@ def write_seg(segmentation_node: Any, volume_node: Any, origin: Origin, path: Pa
     with lenient():
         made = _outline(origin, segments, shape)
         made.SegmentsOverlap = "YES" if overlap else "NO"
+        if not origin.has_place:
+            made.PatientOrientation = value_of(origin.header, "PatientOrientation")
         _fill(made, origin, segments, shape)
         made.save_as(path)
 
@@ -108,7 +110,7 @@ def _stand_in(origin: Origin, index: int, shape: tuple[int, int]) -> Dataset:
     if np.isfinite(origin.spacing).all():
         image.PixelSpacing = [format_number_as_ds(float(mm)) for mm in origin.spacing]
     if not origin.has_place:
-        del image.FrameOfReferenceUID
+        image.pop("FrameOfReferenceUID", None)
         return image
     image.ImageOrientationPatient = [format_number_as_ds(float(part)) for part in origin.orientation]
     image.ImagePositionPatient = [format_number_as_ds(float(mm)) for mm in origin.frames[index].position]
@@ -129,7 +131,7 @@ def _description(number: int, finding: Finding) -> SegmentDescription:
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentDescription
 
-    algorithm = AlgorithmIdentificationSequence(MANUFACTURER, FAMILY, finding.version[:LONGEST], source=MANUFACTURER)
+    algorithm = AlgorithmIdentificationSequence(MANUFACTURER, FAMILY, cut(finding.version), source=MANUFACTURER)
     if finding.parameters:
         algorithm[0].AlgorithmParameters = parameters_text(finding)
     is_manual = finding.algorithm == "MANUAL"
@@ -153,7 +155,7 @@ def _description(number: int, finding: Finding) -> SegmentDescription:
 
 
 def _short(code: Code) -> Code:
-    return Code(code.value, code.scheme_designator, code.meaning[:LONGEST])
+    return Code(code.value, code.scheme_designator, cut(code.meaning))
 
 
 def _fill(made: Segmentation, origin: Origin, segments: Sequence[_Masks], shape: tuple[int, int]) -> None:

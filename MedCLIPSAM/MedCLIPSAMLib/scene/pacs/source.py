@@ -22,7 +22,7 @@ MANUFACTURER = "MedCLIP-SAM"
 UTF_8 = "ISO_IR 192"  # names of patients and prompts, in whatever letters
 _SERIES = 1000  # added to the number of the series of images
 _LARGEST = 2**31 - 1 - _SERIES
-LONGEST = 64  # characters of a text of the kind LO
+_LONGEST = 64  # of a text of the kind LO
 
 # Elements that have to be there, empty where nothing is known.
 _NEEDED = (
@@ -111,6 +111,11 @@ def identity(origin: Origin) -> Dataset:
     return made
 
 
+def cut(text: str, longest: int = _LONGEST) -> str:
+    """The beginning of a text that DICOM has room for: it counts characters, some readers the bytes of UTF-8."""
+    return text.encode()[:longest].decode(errors="ignore").strip()
+
+
 def series_number(origin: Origin) -> int:
     """Of a new series: that of the images and a thousand."""
     number = number_of(origin.header, "SeriesNumber", 0.0)
@@ -144,4 +149,4 @@ def file_references(origin: Origin) -> list[Dataset]:
 
 def series_description(names: list[str]) -> str:
     """Of a new series with results of some names."""
-    return f"{MANUFACTURER}: {', '.join(names)}"[:LONGEST]
+    return cut(f"{MANUFACTURER}: {', '.join(names)}")

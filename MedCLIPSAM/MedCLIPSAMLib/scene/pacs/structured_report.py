@@ -17,7 +17,6 @@ from ..dicom.origin import Origin
 from ..segmentation.segments import read_segment
 from .coding import FAMILY, Finding, finding_of
 from .source import (
-    LONGEST,
     MANUFACTURER,
     UTF_8,
     file_references,
@@ -166,7 +165,7 @@ def _group(
         said["finding_sites"] = [FindingSite(finding.kind, laterality=finding.modifier)]
     if reference is not None:
         return VolumetricROIMeasurementsAndQualitativeEvaluations(
-            tracking_identifier=TrackingIdentifier(reference.tracking, finding.name[:LONGEST]),
+            tracking_identifier=TrackingIdentifier(reference.tracking, finding.label),
             referenced_segment=ReferencedSegment(
                 SegmentationStorage,
                 reference.evidence.SOPInstanceUID,
@@ -181,7 +180,7 @@ def _group(
         )
         for index, _ in origin.on_frames(mask)
     ]
-    identifier = TrackingIdentifier(new_uid(), finding.name[:LONGEST])
+    identifier = TrackingIdentifier(new_uid(), finding.label)
     return MeasurementsAndQualitativeEvaluations(tracking_identifier=identifier, source_images=images, **said)
 
 
