@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from pydicom.uid import (
     UltrasoundMultiFrameImageStorage,
     generate_uid,
 )
+
+from MedCLIPSAMLib.scene.segmentation.segments import create_segmentation, write_segment
 
 from .. import grids
 from ..dicom.dicom_files import write_dataset, write_multi_frame, write_series
@@ -136,3 +139,30 @@ def corners(position: np.ndarray, orientation: np.ndarray, spacing: np.ndarray, 
     across, along = orientation[:3] * spacing[1], orientation[3:] * spacing[0]
     places = [position + i * across + j * along for i in (0, columns) for j in (0, rows)]
     return np.array(places) * (-1, -1, 1)
+
+
+def masks_for(volume_node: Any, count: int = 2) -> list[np.ndarray]:
+    """Random masks that overlap, with voxels on every slice."""
+    random = np.random.default_rng(3)
+    return [random.random(volume_node.GetImageData().GetDimensions()[::-1]) > 0.6 for _ in range(count)]
+
+
+def segmented(volume_node: Any, masks: dict[str, np.ndarray], **options: Any) -> Any:
+    node = create_segmentation(volume_node)
+    for name, mask in masks.items():
+        write_segment(node, volume_node, mask, name, **options)
+    return node
+
+
+def frames_in(folder: Path) -> dict[tuple[str, int | None], Dataset]:
+    """The header of each frame, by the UID of its file and its number there."""
+    found: dict[tuple[str, int | None], Dataset] = {}
+    for file in folder.rglob("*.dcm") if folder.is_dir() else [folder]:
+        image = dcmread(file)
+        groups = image.get("PerFrameFunctionalGroupsSequence")
+        if groups is None:
+            for number in range(1, int(image.NumberOfFrames) + 1) if "NumberOfFrames" in image else [None]:
+                found[image.SOPInstanceUID, number] = image
+        for number, group in enumerate(groups or (), start=1):
+            found[image.SOPInstanceUID, number] = group.PlanePositionSequence[0]
+    return found

@@ -18,8 +18,7 @@ from MedCLIPSAMLib.scene.volumes import read_volume
 
 from ...samples import abdomen_organs
 from .. import grids
-from .sources import VOLUMES, faults
-from .test_seg import segmented, sources
+from .sources import VOLUMES, faults, frames_in, segmented
 
 MM = 1e-3
 
@@ -114,7 +113,7 @@ def contours(item: Dataset) -> Iterator[tuple[Dataset, np.ndarray]]:
 def test_contours_lie_on_the_frames(kind: str, tmp_path: Path):
     """In their planes to a thousandth of a millimetre; rasterised again, they are the voxels."""
     given = VOLUMES[kind](tmp_path / "in")
-    node, images = read_volume(given.path, frame=given.frame), sources(given.path)
+    node, images = read_volume(given.path, frame=given.frame), frames_in(given.path)
     origin = origin_of(node)
     assert origin is not None
     shape = node.GetImageData().GetDimensions()[::-1]

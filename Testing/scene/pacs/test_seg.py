@@ -16,28 +16,15 @@ from MedCLIPSAMLib.scene.dicom.origin import origin_of
 from MedCLIPSAMLib.scene.files.saving import check_output, check_slices, save
 from MedCLIPSAMLib.scene.geometry import ijk_to_ras
 from MedCLIPSAMLib.scene.segmentation.provenance import ModelUse, Provenance
-from MedCLIPSAMLib.scene.segmentation.segments import create_segmentation, read_segment, write_segment
+from MedCLIPSAMLib.scene.segmentation.segments import read_segment, write_segment
 from MedCLIPSAMLib.scene.volumes import read_volume
 
 from .. import grids
 from ..dicom.dicom_files import write_series
-from .sources import PICTURES, VOLUMES, corners, faults
+from .sources import PICTURES, VOLUMES, corners, faults, frames_in, masks_for, segmented
 
 highdicom = pytest.importorskip("highdicom", reason="the extra dicom is not installed")
 MM = 1e-3
-
-
-def masks_for(volume_node: Any, count: int = 2) -> list[np.ndarray]:
-    """Random masks that overlap, with voxels on every slice."""
-    random = np.random.default_rng(3)
-    return [random.random(volume_node.GetImageData().GetDimensions()[::-1]) > 0.6 for _ in range(count)]
-
-
-def segmented(volume_node: Any, masks: dict[str, np.ndarray], **options: Any) -> Any:
-    node = create_segmentation(volume_node)
-    for name, mask in masks.items():
-        write_segment(node, volume_node, mask, name, **options)
-    return node
 
 
 def of_seg_nrrd(path: Path, volume_node: Any) -> list[np.ndarray]:
@@ -46,20 +33,6 @@ def of_seg_nrrd(path: Path, volume_node: Any) -> list[np.ndarray]:
     storage.SetFileName(str(path))
     assert storage.ReadData(node)
     return [read_segment(node, volume_node, segment_id) for segment_id in node.GetSegmentation().GetSegmentIDs()]
-
-
-def sources(folder: Path) -> dict[tuple[str, int | None], Dataset]:
-    """The header of each frame, by the UID of its file and its number there."""
-    found: dict[tuple[str, int | None], Dataset] = {}
-    for file in folder.rglob("*.dcm") if folder.is_dir() else [folder]:
-        image = dcmread(file)
-        groups = image.get("PerFrameFunctionalGroupsSequence")
-        if groups is None:
-            for number in range(1, int(image.NumberOfFrames) + 1) if "NumberOfFrames" in image else [None]:
-                found[image.SOPInstanceUID, number] = image
-        for number, group in enumerate(groups or (), start=1):
-            found[image.SOPInstanceUID, number] = group.PlanePositionSequence[0]
-    return found
 
 
 @pytest.mark.parametrize("kind", VOLUMES)
@@ -74,7 +47,7 @@ def test_voxels_are_those_of_seg_nrrd(kind: str, tmp_path: Path):
     (file,) = save(segmentation, node, tmp_path / "out" / "out.seg.dcm").files
     expected, origin = of_seg_nrrd(tmp_path / "out.seg.nrrd", node), origin_of(node)
     assert origin is not None
-    seg, images = highdicom.seg.segread(file), sources(given.path)
+    seg, images = highdicom.seg.segread(file), frames_in(given.path)
     shared, matrix = seg.SharedFunctionalGroupsSequence[0], ijk_to_ras(node)
     orientation = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, float)
     spacing = np.array(shared.PixelMeasuresSequence[0].PixelSpacing, float)
@@ -191,6 +164,18 @@ def test_what_no_reader_takes_of_a_header_is_left_out(tmp_path: Path):
     (file,) = save(segmented(node, {"liver": grids.blob()}), node, tmp_path / "out.seg.dcm").files
     made = dcmread(file)
     assert (made.PatientSex, made.PatientBirthDate, made.StudyTime, made.get("PatientAge")) == ("", "", "", None)
+
+
+def test_slices_that_do_not_say_how_thick_they_are(tmp_path: Path):
+    def silent(image: Dataset, k: int) -> None:
+        image.SliceThickness = None
+
+    write_series(tmp_path / "in", grids.voxels(), grids.GRIDS["axial"], change=silent)
+    node = read_volume(tmp_path / "in")
+    (file,) = save(segmented(node, {"liver": grids.blob()}), node, tmp_path / "out.seg.dcm").files
+    (measures,) = dcmread(file).SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    assert float(measures.SliceThickness) == pytest.approx(3)
+    assert faults(file) == []
 
 
 @pytest.mark.row("dicom-result-uids")

@@ -14,8 +14,7 @@ from MedCLIPSAMLib.scene.pacs.structured_report import Measured, write_sr
 from MedCLIPSAMLib.scene.volumes import read_volume
 
 from .. import grids
-from .sources import PICTURES, VOLUMES, faults
-from .test_seg import masks_for, segmented
+from .sources import PICTURES, VOLUMES, faults, masks_for, segmented
 
 highdicom = pytest.importorskip("highdicom", reason="the extra dicom is not installed")
 

@@ -19,6 +19,7 @@ from .origin import keep_origin
 from .places import Grid
 from .series import Series
 from .single import write_frames
+from .slices import FAR
 
 MODALITY = "DICOM.Modality"  # the name 3D Slicer gives this attribute in the subject hierarchy
 _ROUNDING = 2  # grey levels by which channels of one grey differ where they were stored as luminance and colour
@@ -61,7 +62,8 @@ def load_series(source: Path, series: Series) -> Any:
 
 def _keep_origin(node: Any, series: Series) -> None:
     row_mm, column_mm = np.linalg.norm(series.grid.ijk_to_ras[:3, 1::-1], axis=0)
-    thickness = number_of(series.slices[0].header, "SliceThickness", series.grid.step)
+    said = number_of(series.slices[0].header, "SliceThickness")
+    thickness = said if 0 < said < FAR else series.grid.step
     keep_origin(node, series.slices, series.grid.places.tolist(), np.array([row_mm, column_mm]), thickness)
 
 

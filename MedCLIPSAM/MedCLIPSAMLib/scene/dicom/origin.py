@@ -76,7 +76,7 @@ class Origin:
         frames: from the lowest k on.
         orientation: (6,) float64 along the rows and along the columns, as DICOM has them; NaN of a picture.
         spacing: (2,) float64 mm between rows and between columns; NaN where that is not known.
-        thickness: mm of a slice; NaN where that is not known.
+        thickness: mm of a slice, the distance of the next where that is not known; NaN of a picture.
     """
 
     header: Dataset = field(repr=False)  # has the patient's name
@@ -126,7 +126,8 @@ def keep_picture_origin(volume_node: Any, file: Path, frame: int | None) -> None
     image = read_header(file)
     if image is not None:
         picture = slices_of(image)[(frame or 1) - 1]
-        keep_origin(volume_node, [picture], [0], picture.spacing, np.nan)
+        spacing = picture.spacing if (picture.spacing > 0).all() else np.full(2, np.nan)
+        keep_origin(volume_node, [picture], [0], spacing, np.nan)
 
 
 def origin_of(volume_node: Any) -> Origin | None:

@@ -114,7 +114,7 @@ def _stand_in(origin: Origin, index: int, shape: tuple[int, int]) -> Dataset:
         return image
     image.ImageOrientationPatient = [format_number_as_ds(float(part)) for part in origin.orientation]
     image.ImagePositionPatient = [format_number_as_ds(float(mm)) for mm in origin.frames[index].position]
-    image.SliceThickness = format_number_as_ds(origin.thickness) if np.isfinite(origin.thickness) else None
+    image.SliceThickness = format_number_as_ds(origin.thickness)
     return image
 
 
