@@ -15,7 +15,7 @@ from ..robustness.matrix import MATRIX
 from ..scene.pacs.sources import faults
 
 WINDOW = ("--window", "0,255")
-pytest.importorskip("highdicom", reason="the extra dicom is not installed")
+pytest.importorskip("highdicom", exc_type=ImportError, reason="the extra dicom is not installed")
 
 
 @pytest.fixture

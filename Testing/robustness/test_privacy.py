@@ -89,7 +89,7 @@ def test_results_and_messages(
 def test_results_in_dicom_say_whose_they_are_and_nothing_else_does(
     scan: Path, command: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pytest.importorskip("highdicom", reason="the extra dicom is not installed")
+    pytest.importorskip("highdicom", exc_type=ImportError, reason="the extra dicom is not installed")
     out = tmp_path / "out"
     out.mkdir()
     options = ("--report", out / "r.json", "--report", out / "r.sr.dcm", "-o", out / "o.seg.dcm")

@@ -27,14 +27,14 @@ def file_stem(number: int, name: str) -> str:
     return f"{number:02}{short}"
 
 
-def check_file(path: Path, suffix: str, *, force: bool) -> None:
-    """Refuse the path of a new file.
+def check_file(path: Path, *suffixes: str, force: bool) -> None:
+    """Refuse the path of a new file, which ends in one of some suffixes.
 
     Raises:
         InputError: another ending, a folder, there already without `force`, or its folder cannot be written to.
     """
-    if path.suffix.lower() != suffix:
-        raise InputError(f"{path} does not end in {suffix}; give a name which does.")
+    if not path.name.lower().endswith(suffixes):
+        raise InputError(f"{path} does not end in {' or '.join(suffixes)}; give a name which does.")
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file.")
     _check_parent(path)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..engine.volume import Modality, SliceStack, Window
 
 
-_REPORTS = (".json", ".sr.dcm")
+REPORTS = (".json", ".sr.dcm")  # endings
 
 
 def read_prompts(
@@ -52,21 +52,18 @@ def read_prompts(
 
 
 def read_reports(files: Sequence[Path] | None) -> tuple[Path | None, Path | None]:
-    """The report in JSON and the structured report in DICOM, by the endings of names.
+    """The report in JSON, and the structured report in DICOM, by the endings of names; others are checked later.
 
     Raises:
-        InputError: another ending, or two of a kind.
+        InputError: two of a kind.
     """
-    chosen: dict[str, Path] = {}
+    chosen: dict[bool, Path] = {}
     for file in files or ():
-        kind = next((suffix for suffix in _REPORTS if file.name.lower().endswith(suffix)), None)
-        if kind is None:
-            raise InputError(f"{file} does not end in {' or '.join(_REPORTS)}; give a name which does.")
-        if kind in chosen:
-            raise InputError(f"{chosen[kind]} and {file} are two reports of a kind; name one.")
-        chosen[kind] = file
-    account, measures = map(chosen.get, _REPORTS)
-    return account, measures
+        is_dicom = file.name.lower().endswith(REPORTS[1])
+        if is_dicom in chosen:
+            raise InputError(f"{chosen[is_dicom]} and {file} are two reports of a kind; name one.")
+        chosen[is_dicom] = file
+    return chosen.get(False), chosen.get(True)
 
 
 def read_settings(*, axis: str, window: str | None, **choices: Any) -> Settings:

@@ -23,7 +23,7 @@ from .. import grids
 from ..dicom.dicom_files import write_series
 from .sources import PICTURES, VOLUMES, corners, faults, frames_in, masks_for, segmented
 
-highdicom = pytest.importorskip("highdicom", reason="the extra dicom is not installed")
+highdicom = pytest.importorskip("highdicom", exc_type=ImportError, reason="the extra dicom is not installed")
 MM = 1e-3
 
 

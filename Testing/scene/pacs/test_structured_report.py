@@ -16,7 +16,7 @@ from MedCLIPSAMLib.scene.volumes import read_volume
 from .. import grids
 from .sources import PICTURES, VOLUMES, faults, masks_for, segmented
 
-highdicom = pytest.importorskip("highdicom", reason="the extra dicom is not installed")
+highdicom = pytest.importorskip("highdicom", exc_type=ImportError, reason="the extra dicom is not installed")
 
 
 def written(kind: str, folder: Path, ending: str | None, *, separate: bool = False) -> tuple[Any, list[Path], Path]:

@@ -17,7 +17,7 @@ from ..chain import check_wordings, open_session, read_source, run_prompts
 from ..console import stderr, stdout
 from ..files import check_apart, check_file, check_folder, new_file, new_files, reserved
 from ..progress import Stopwatch
-from ..request import read_range, read_reports, slices_of
+from ..request import REPORTS, read_range, read_reports, slices_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -121,9 +121,9 @@ class _Targets:
         if self.evidence is not None:
             check_folder(self.evidence, force=self.force)
         if self.report is not None:
-            check_file(self.report, ".json", force=self.force)
+            check_file(self.report, *REPORTS, force=self.force)
         if self.measures is not None:
-            check_file(self.measures, ".dcm", force=self.force)
+            check_file(self.measures, *REPORTS, force=self.force)
             check_highdicom(self.measures)
 
 

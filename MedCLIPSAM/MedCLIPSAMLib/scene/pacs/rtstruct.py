@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileMetaDataset
+from pydicom.tag import Tag
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
 from ... import __version__
@@ -31,6 +33,7 @@ from .source import (
 )
 
 _STUDY = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management, as structure sets name a study
+_DATA = Tag("ContourData")
 _OF_IMAGES = (
     "PatientOrientation",
     "LossyImageCompression",
@@ -132,11 +135,17 @@ def _contours(number: int, finding: Finding, origin: Origin, mask: np.ndarray) -
             contour.ContourImageSequence = [reference(origin.frames[index])]
             contour.ContourGeometricType = "CLOSED_PLANAR"
             contour.NumberOfContourPoints = len(outline)
-            points = points_of(origin, index, outline)
-            contour.ContourData = [f"{value:.4f}" for value in points.ravel()]
+            contour[_DATA] = _numbers(points_of(origin, index, outline))
             contours.append(contour)
     item.ContourSequence = contours
     return item
+
+
+def _numbers(points: np.ndarray) -> RawDataElement:
+    """Contour Data as it is written: pydicom would make an object of each number."""
+    text = "\\".join(f"{value:.4f}" for value in points.ravel()).encode()
+    text += b" " * (len(text) % 2)
+    return RawDataElement(_DATA, "DS", len(text), text, 0, is_implicit_VR=True, is_little_endian=True)
 
 
 def _observation(number: int, finding: Finding) -> Dataset:
