@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_a_volume_that_is_no_dicom(no_models, volume, tmp_path, monkeypatch, opt
 @pytest.mark.parametrize("options", [("-o", "o.seg.dcm"), ("-o", "o.mrb", "--report", "o.sr.dcm")])
 def test_a_package_that_is_missing(no_models, scan, tmp_path, monkeypatch, options):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("MedCLIPSAMLib.scene.pacs.source.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "highdicom.seg", None)
     ended = no_models("segment", scan, "-p", "bright", *options)
     assert ended.code == 2
     assert fnmatch(" ".join(ended.err.split()), MATRIX["dicom-result-no-package"].sees.replace("[", "[[]")), ended.err

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +223,15 @@ def test_files_that_are_gone_after_reading(tmp_path: Path):
 
 @pytest.mark.row("dicom-result-no-package")
 def test_the_package_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("MedCLIPSAMLib.scene.pacs.source.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "highdicom.seg", None)
     with pytest.raises(InputError, match="needs the package highdicom; install it by: pip install"):
         check_output(tmp_path / "out.seg.dcm")
     check_output(tmp_path / "out.rtstruct.dcm")
+
+
+def test_it_is_imported_where_it_is_used_only():
+    code = "import sys; from MedCLIPSAMLib.scene.files import saving; "
+    code += "from MedCLIPSAMLib.scene.pacs import rtstruct; print('highdicom' in sys.modules)"
+    there = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=there)
+    assert ended.stdout == "False\n", ended.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from warnings import catch_warnings, simplefilter
@@ -50,10 +50,14 @@ def check_highdicom(path: Path) -> None:
     """Refuse a result that the optional package highdicom makes, where it is not installed.
 
     Raises:
-        InputError: it is not.
+        InputError: it is not, or does not go with the pydicom that there is.
     """
-    if find_spec("highdicom") is None:
-        raise InputError(f"{path} needs the package highdicom; install it by: pip install 'medclipsam[dicom]'")
+    try:
+        import_module("highdicom.seg")
+    except ImportError:
+        raise InputError(
+            f"{path} needs the package highdicom; install it by: pip install 'medclipsam[dicom]'"
+        ) from None
 
 
 def source_of(path: Path, volume_node: Any, *, in_space: bool = False) -> Origin:
