@@ -147,17 +147,19 @@ def test_names(name: str, ending: str, command: Callable[..., Any], tmp_path: Pa
 
 
 @pytest.mark.row("output-read-only")
-@pytest.mark.parametrize("option", ["-o", "--report", "--evidence"])
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("-o", "x.mrb"), ("-o", "x.rtstruct.dcm"), ("-o", "x.obj"), ("--report", "x.json"), ("--evidence", "x")],
+)
 def test_a_folder_that_may_not_be_written_to(
-    option: str, no_models: Callable[..., Any], volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    option: str, name: str, no_models: Callable[..., Any], volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The user of the tests may well be one who may write everywhere."""
     closed = tmp_path / "closed"
     closed.mkdir()
     allowed = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed and allowed(path, mode))
-    names = {"-o": "x.mrb", "--report": "x.json", "--evidence": "x"}
-    options = {"-o": tmp_path / "out.mrb", option: closed / names[option]}
+    options = {"-o": tmp_path / "out.mrb", option: closed / name}
     ended = no_models("segment", volume, *LIVER, *(part for pair in options.items() for part in pair))
     assert ended.code == 2, ended
     assert fnmatch(ended.err.strip(), MATRIX["output-read-only"].sees), ended.err

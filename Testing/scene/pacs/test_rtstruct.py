@@ -18,6 +18,7 @@ from MedCLIPSAMLib.scene.volumes import read_volume
 
 from ...samples import abdomen_organs
 from .. import grids
+from ..dicom.dicom_files import write_series
 from .sources import VOLUMES, faults, frames_in, segmented
 
 MM = 1e-3
@@ -89,6 +90,24 @@ def test_a_hole_makes_no_contour_of_its_own():
     (polygon,) = outlines(mask)
     assert binary_fill_holes(mask).sum() > mask.sum()
     assert len({tuple(corner) for corner in polygon.tolist()}) == len(polygon) - 2, "there and back"
+
+
+def test_a_contour_of_more_than_64_kib(tmp_path: Path):
+    """A sieve: 3969 holes in one outline."""
+    mask = np.zeros((2, 128, 128), bool)
+    mask[:, 1:-1, 1:-1] = True
+    mask[:, 2:-2:2, 2:-2:2] = False
+    write_series(tmp_path / "in", mask.astype(np.int16), grids.GRIDS["axial"])
+    node = read_volume(tmp_path / "in")
+    (file,) = save(segmented(node, {"sieve": mask}), node, tmp_path / "out.rtstruct.dcm").files
+    (item,) = dcmread(file).ROIContourSequence
+    (_, points), _ = contours(item)
+    assert len(points) > 3 * 65_536 / 27
+    polygon = (points / (0.7, 0.7, 1))[:, 1::-1]
+    polygon -= polygon.min(axis=0) - 0.5
+    places = centres(mask.shape[1:])[60 * 128 : 64 * 128]  # four rows
+    np.testing.assert_array_equal(Polygon(polygon).contains_points(places), mask[0, 60:64].ravel())
+    assert faults(file) == []
 
 
 def test_outlines_of_organs():

@@ -41,14 +41,16 @@ def _corners(ring: np.ndarray) -> np.ndarray:
 
 
 def _with_holes(outer: np.ndarray, holes: list[np.ndarray]) -> np.ndarray:
-    """An outline with all holes, the nearest one first, each joined where it is nearest."""
-    holes = list(holes)
-    while holes:
-        found = [cKDTree(outer).query(hole) for hole in holes]
-        nearest = min(range(len(holes)), key=lambda index: found[index][0].min())
-        distances, places = found[nearest]
+    """An outline with its holes, each on a way from the nearest corner of the outline, around the hole, and back."""
+    tree, ways = cKDTree(outer), []
+    for hole in holes:
+        distances, places = tree.query(hole)
         start = int(distances.argmin())
-        place, hole = int(places[start]), holes.pop(nearest)
-        hole = np.roll(hole, -start, axis=0)
-        outer = np.concatenate([outer[: place + 1], hole, hole[:1], outer[place:]])
-    return outer
+        around = np.roll(hole, -start, axis=0)
+        place = int(places[start])
+        ways.append((place, np.concatenate([around, around[:1], outer[place : place + 1]])))
+    parts, passed = [], 0
+    for place, way in sorted(ways, key=lambda pair: pair[0]):
+        parts += [outer[passed : place + 1], way]
+        passed = place + 1
+    return np.concatenate([*parts, outer[passed:]])
