@@ -93,8 +93,8 @@ def test_a_hole_makes_no_contour_of_its_own():
 
 
 def test_a_contour_of_more_than_64_kib(tmp_path: Path):
-    """A sieve: 3969 holes in one outline."""
-    mask = np.zeros((2, 128, 128), bool)
+    """A sieve: 900 holes in one outline."""
+    mask = np.zeros((2, 64, 64), bool)
     mask[:, 1:-1, 1:-1] = True
     mask[:, 2:-2:2, 2:-2:2] = False
     write_series(tmp_path / "in", mask.astype(np.int16), grids.GRIDS["axial"])
@@ -102,11 +102,11 @@ def test_a_contour_of_more_than_64_kib(tmp_path: Path):
     (file,) = save(segmented(node, {"sieve": mask}), node, tmp_path / "out.rtstruct.dcm").files
     (item,) = dcmread(file).ROIContourSequence
     (_, points), _ = contours(item)
-    assert len(points) > 3 * 65_536 / 27
+    assert len("\\".join(map(str, item.ContourSequence[0].ContourData))) > 1 << 16
     polygon = (points / (0.7, 0.7, 1))[:, 1::-1]
     polygon -= polygon.min(axis=0) - 0.5
-    places = centres(mask.shape[1:])[60 * 128 : 64 * 128]  # four rows
-    np.testing.assert_array_equal(Polygon(polygon).contains_points(places), mask[0, 60:64].ravel())
+    places = centres(mask.shape[1:])[28 * 64 : 32 * 64]  # four rows
+    np.testing.assert_array_equal(Polygon(polygon).contains_points(places), mask[0, 28:32].ravel())
     assert faults(file) == []
 
 
