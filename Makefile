@@ -22,9 +22,12 @@ demo: $(INSTALLED)
 # AMX=yes or AMX=no: as on a processor that multiplies matrices in bf16, or on one that does not.
 AMX :=
 
+# Two processes at once: the panel's has a window of 3D Slicer, the other has none.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest Testing --ignore Testing/panel $(if $(AMX),--amx $(AMX))
-	$(BIN)/python -m pytest Testing/panel $(if $(AMX),--amx $(AMX))  # a process of its own: there 3D Slicer has a window
+	@mkdir -p output
+	@$(BIN)/python -m pytest Testing/panel $(if $(AMX),--amx $(AMX)) > output/test-panel.txt 2>&1 & panel=$$!; \
+	$(BIN)/python -m pytest Testing --ignore Testing/panel $(if $(AMX),--amx $(AMX)); main=$$?; \
+	echo "The tests of the panel:"; wait $$panel; panel=$$?; cat output/test-panel.txt; test $$main -eq 0 -a $$panel -eq 0
 
 # The tests of the scene and the panel with the packages that each 3D Slicer ships (Testing/versions/slicer_versions.toml).
 slicer-versions: $(INSTALLED)

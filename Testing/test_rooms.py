@@ -12,9 +12,10 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 LIBRARY = REPOSITORY / "MedCLIPSAM" / "MedCLIPSAMLib"
 FORBIDDEN = {
-    "engine": {"slicer", "vtk", "vtkmodules", "qt", "ctk", "scene", "panel", "cli"},
-    "scene": {"qt", "ctk", "panel", "cli"},
-    "panel": {"vtk", "vtkmodules", "torch", "cli"},
+    "engine": {"slicer", "vtk", "vtkmodules", "qt", "ctk", "scene", "panel", "cli", "weak"},
+    "scene": {"qt", "ctk", "panel", "cli", "weak"},
+    "panel": {"vtk", "vtkmodules", "torch", "cli", "weak"},
+    "weak": {"qt", "ctk", "panel", "cli"},
 }
 
 

@@ -45,7 +45,7 @@ def exact(model: DualEncoder, steps: int) -> tuple[list[Figure], float]:
     settings = replace(PUBLISHED, steps=steps)
     noise = np.random.default_rng(0).normal(size=(1, 3, model.image_size, model.image_size))
     pixels = torch.from_numpy(noise).float()
-    ids = model._tokenize([_TEXT])
+    ids = model.tokenize([_TEXT])
     textbook_s, (textbook, _) = seconds(textbook_map, model, pixels, ids, settings)
 
     def ours(method: M2IB) -> torch.Tensor:

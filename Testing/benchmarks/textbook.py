@@ -30,8 +30,8 @@ def textbook_map(
     Returns:
         (S, S) map in nats per patch, and (patches,) before it was enlarged.
     """
-    vision: Any = model._vision
-    text_tower: Any = model._text
+    vision: Any = model.vision
+    text_tower: Any = model.text
     generator = torch.Generator().manual_seed(settings.seed)
     copies = pixels.expand(settings.noise_samples, -1, -1, -1)
     tokens = (1 + model.grid**2, model.token_width)
@@ -79,7 +79,7 @@ def textbook_scores(model: DualEncoder, pixels: Tensor, target: Tensor, masks: T
     Returns:
         (M,) logits.
     """
-    vision: Any = model._vision
+    vision: Any = model.vision
     with torch.no_grad():
         images = vision.head(vision.trunk(pixels * masks[:, None]))
     return model.logit_scale * F.normalize(images, dim=1) @ target
@@ -95,7 +95,7 @@ def textbook_gradient(model: DualEncoder, pixels: Tensor, target: Tensor, block:
     Returns:
         Activations and gradients of the logit, both (1, T, W).
     """
-    vision: Any = model._vision
+    vision: Any = model.vision
     seen: list[Tensor] = []
     with _trainable(vision), torch.enable_grad():
         hook = vision.trunk.blocks[block].norm1.register_forward_hook(lambda *given: seen.append(given[2]))

@@ -13,6 +13,7 @@ FOLDER has one or more kinds of cases, or folders by their names, whatever weigh
 - dhn_nce_gradients, or trajectory beside a BiomedCLIP, .json and .npz: the loss of fine-tuning, and five steps of it.
 - gloria, medclip, medklip, kad, blip or lovt, .json and .npz, beside their checkpoints: models with attention, see
   `attentive`, `crossing` and `sentences`.
+- uncertainty.json and uncertainty.npz, or schedule.json: snapshots of an nnU-Net, see `ensembles`.
 
 Prints the largest differences of each case, a line each. Exit status 0: all cases were run and agree; 1: a
 case differs or could not be run (dense CRF without pydensecrf2; see --without-crf); 2: FOLDER has no cases
@@ -48,6 +49,7 @@ from MedCLIPSAMLib.engine.saliency.m2ib import M2IB
 from Testing.reference.attentive import ATTENTIVE
 from Testing.reference.cams import check_cams
 from Testing.reference.crossing import check_blip
+from Testing.reference.ensembles import check_schedule, check_uncertainty
 from Testing.reference.findings import Finding, Measure, difference, share
 from Testing.reference.sentences import check_lovt
 from Testing.reference.tuning import check_gradients, check_trajectories
@@ -128,9 +130,9 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 _NAMED = {"cam.json": check_cams} | ATTENTIVE | {"blip.json": check_blip, "lovt.json": check_lovt}
 _NAMED |= {"dhn_nce_gradients.json": check_gradients, "trajectory.json": check_trajectories}
-
-
-_FOLDERS = {"dhn_nce_gradients.json": "dhn_nce", "trajectory.json": "dhn_nce"}
+_NAMED |= {"uncertainty.json": check_uncertainty, "schedule.json": check_schedule}
+# In which folder of a collection cases lie, where it is not called as they are.
+_FOLDERS = {"dhn_nce_gradients.json": "dhn_nce", "trajectory.json": "dhn_nce", "schedule.json": "uncertainty"}
 
 
 def main(arguments: list[str] | None = None) -> int:

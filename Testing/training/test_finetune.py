@@ -66,6 +66,7 @@ def test_the_new_model_is_taken_by_the_chain_and_by_the_store(trained, capsys, t
     assert loaded.checksum == original.checksum
 
 
+@pytest.mark.row("training-model")
 def test_a_model_that_was_changed_or_is_another_is_not_imported(trained, capsys, tmp_path):
     assert run(["models", "import", str(trained)]) == 0
     card = json.loads((trained / CARD).read_text("utf-8"))
@@ -84,6 +85,7 @@ def test_a_model_that_was_changed_or_is_another_is_not_imported(trained, capsys,
     assert "is not the file that the model was saved with" in refused({"files": sums})
 
 
+@pytest.mark.row("training-killed")
 def test_killed_and_started_again_it_finds_the_same_weights(finetune, pairs, tmp_path):
     course = ("--epochs", "12", *QUICK[2:], "--patience", "0")
     killed, whole = tmp_path / "killed", tmp_path / "whole"
@@ -153,6 +155,8 @@ def test_what_is_in_the_folder_is_kept(finetune, pairs, trained, tmp_path):
     assert [file.name for file in other.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.slow
+@pytest.mark.row("training-processes")
 def test_two_processes_find_what_one_finds(finetune, pairs, tmp_path):
     course = (*QUICK, "--batch-size", "10")
     alone, together = tmp_path / "alone", tmp_path / "together"

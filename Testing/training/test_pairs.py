@@ -52,6 +52,7 @@ def test_a_folder_has_a_text_beside_each_picture(folder):
     assert [(pair.image.name, pair.text) for pair in pairs] == [("b.png", "a spleen"), ("a.png", "a liver")]
 
 
+@pytest.mark.row("training-table")
 @pytest.mark.parametrize(
     ("content", "name", "sentence"),
     [
@@ -111,6 +112,7 @@ def test_the_table_decides_where_it_says_who(folder):
     assert [pair.patient for pair in training], [pair.patient for pair in validation] == (["a", "c"], ["b"])
 
 
+@pytest.mark.row("training-patients")
 @pytest.mark.parametrize(
     ("patients", "sides", "sentence"),
     [

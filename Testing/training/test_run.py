@@ -126,12 +126,14 @@ def test_tensorboard_has_the_curves_where_it_is_installed(data, tmp_path, monkey
     assert not (tmp_path / "without" / "tensorboard").exists()
 
 
+@pytest.mark.row("training-format")
 def test_a_loss_that_is_no_number_ends_in_a_sentence(data, tmp_path, monkeypatch):
     monkeypatch.setattr(Training, "_gradients", lambda self, rows: float("nan"))
     with pytest.raises(InputError, match="no number any more at step 1; give a lower --learning-rate"):
         train(data, tmp_path / "run")
 
 
+@pytest.mark.row("training-format")
 def test_a_format_that_fails_is_answered_by_fp32_in_one_line(data, tmp_path, monkeypatch, caplog):
     make = Training._gradients
 

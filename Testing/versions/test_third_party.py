@@ -31,7 +31,7 @@ def dependencies() -> dict[str, Requirement]:
     return {canonical(requirement.name): requirement for requirement in found}
 
 
-@pytest.mark.parametrize("room", ["engine", "scene", "panel", "cli"])
+@pytest.mark.parametrize("room", ["engine", "scene", "panel", "cli", "weak"])
 def test_names_that_the_library_takes_are_there(room: str):
     """With the oldest versions that 3D Slicer ships, `make slicer-versions` does the same."""
     optional = {"pydensecrf"}  # takes a compiler

@@ -23,6 +23,7 @@ from .commands.reproduce import reproduce
 from .commands.segment import segment
 from .commands.series import series
 from .commands.validate import validate
+from .commands.weak import weak
 from .console import complain, complain_of_unexpected, stderr
 
 DONE, UNEXPECTED, FAILED, INTERRUPTED = 0, 1, 2, 130
@@ -48,6 +49,7 @@ app.command()(finetune)
 app.command()(reproduce)
 app.command()(demo)
 app.add_typer(models, name="models")
+app.add_typer(weak, name="weak")
 
 
 def _print_version(asked: bool) -> None:
@@ -83,7 +85,7 @@ def _taking_debug(command: Callable[..., None]) -> Callable[..., None]:
     return take
 
 
-for _group in (app, models):
+for _group in (app, models, weak):
     for _registered in _group.registered_commands:
         _registered.callback = _taking_debug(cast(Callable[..., None], _registered.callback))
 

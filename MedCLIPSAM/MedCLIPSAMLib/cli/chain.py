@@ -14,7 +14,9 @@ from .progress import Bars, Stopwatch
 from .request import check_fit
 
 if TYPE_CHECKING:
+    from ..engine.clip.base import ImageTextModel
     from ..engine.prompt.prompt import PromptSet
+    from ..engine.sam.base import PromptableSegmenter
     from ..engine.session.session import Session
     from ..engine.session.settings import Settings
     from ..engine.volume import Modality, Volume
@@ -79,28 +81,41 @@ def check_wordings(prompts: PromptSet, clip: str, watch: Stopwatch) -> None:
         watch.say(sentence)
 
 
+def load_models(
+    prompts: PromptSet, clip: str, sam: str, device: str, settings: Settings, watch: Stopwatch
+) -> tuple[ImageTextModel, PromptableSegmenter]:
+    """Load both models; what is doubtful of the prompts' meaning is said.
+
+    Raises:
+        ModelError: a model is unknown, missing, damaged or of another kind.
+        InputError: there is no such device, or the settings do not go with the models.
+    """
+    with watch.stage("loading models", "Loading models"):
+        from ..engine.clip.registry import load_clip
+        from ..engine.prompt.advice import check_meanings
+        from ..engine.sam.registry import load_segmenter
+
+        image_text = load_clip(clip, device)
+        check_fit(settings, image_text)
+        for sentence in check_meanings(prompts, image_text):
+            watch.say(sentence)
+        return image_text, load_segmenter(sam, device)
+
+
 def open_session(
     source: Source, prompts: PromptSet, clip: str, sam: str, device: str, settings: Settings, watch: Stopwatch
 ) -> Session:
     """Load both models and open a session on the volume.
 
     Raises:
-        ModelError: a model is unknown, missing, damaged or of another kind.
-        InputError: there is no such device, the settings do not go with the models, or a prompt cannot be read.
+        ModelError: as of `load_models`.
+        InputError: likewise, or a prompt cannot be read.
     """
-    with watch.stage("loading models", "Loading models"):
-        from ..engine.clip.registry import load_clip
-        from ..engine.prompt.advice import check_meanings
-        from ..engine.sam.registry import load_segmenter
+    models = load_models(prompts, clip, sam, device, settings, watch)
+    with watch.stage("preparing", "Preparing slices"):
         from ..engine.session.session import Session
 
-        image_text = load_clip(clip, device)
-        check_fit(settings, image_text)
-        for sentence in check_meanings(prompts, image_text):
-            watch.say(sentence)
-        segmenter = load_segmenter(sam, device)
-    with watch.stage("preparing", "Preparing slices"):
-        return Session(source.volume, image_text, segmenter, settings)
+        return Session(source.volume, *models, settings)
 
 
 def run_prompts(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import count
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -36,20 +37,25 @@ class Stopwatch:
     @contextmanager
     def counted(self, name: str, announcement: str, total: int) -> Iterator[Callable[[], None]]:
         """As `stage`, for ``total`` things, each of which is told to what this yields."""
+        with self.filling(name, announcement, total) as tell:
+            steps = count(1)
+            yield lambda: tell(next(steps))
+
+    @contextmanager
+    def filling(self, name: str, announcement: str, total: int) -> Iterator[Callable[[int], None]]:
+        """As `counted`, but what this yields is told how many are done."""
         start = time.perf_counter()
         columns = rich_progress.TextColumn(announcement, markup=False), rich_progress.BarColumn()
         with rich_progress.Progress(
             *columns, rich_progress.MofNCompleteColumn(), _Time(), console=self._console
         ) as bar:
             task = bar.add_task(name, total=total, ends=None)
-            since, count = bar.get_time(), 0
+            since = bar.get_time()
 
-            def done() -> None:
-                nonlocal count
-                count += 1
-                bar.update(task, advance=1, ends=since + (bar.get_time() - since) * total / count)
+            def tell(done: int) -> None:
+                bar.update(task, completed=done, ends=since + (bar.get_time() - since) * total / max(1, done))
 
-            yield done
+            yield tell
         self.add({name: time.perf_counter() - start})
 
     def say(self, sentence: str) -> None:
@@ -86,11 +92,11 @@ class Bars:
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
-    def begin(self, name: str, slices: int) -> None:
-        """The prompt `name` is at work."""
+    def begin(self, name: str, slices: int, stage: str = "saliency") -> None:
+        """The prompt `name` is at work, first on `stage`."""
         self._slices = slices
-        self._task = self._progress.add_task(name, total=slices, stage="saliency", ends=None)
-        self._stage, self._since = "saliency", self._progress.get_time()
+        self._task = self._progress.add_task(name, total=slices, stage=stage, ends=None)
+        self._stage, self._since = stage, self._progress.get_time()
         self._last = self._since
 
     def report(self, step: Progress) -> None:

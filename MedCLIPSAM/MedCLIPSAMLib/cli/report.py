@@ -28,6 +28,10 @@ _BECAUSE = {
     "thick": "as they were acquired: they are more than twice as far apart as their pixels",
     "single": "the only one there is",
 }
+_CONTRAST = (
+    "The picture is taken for a CT that was saved with air and bone in it, and is shown with more contrast; --window"
+    " 0,255 shows it as it is."
+)
 
 
 def make_report(
@@ -38,6 +42,7 @@ def make_report(
     seconds: Mapping[str, float],
     reading: Mapping[str, Any],
     evidence: Sequence[Path] = (),
+    doubts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """An account of a run that JSON can hold.
 
@@ -47,6 +52,7 @@ def make_report(
         seconds: by stage, of the whole run.
         reading: of the volume, see `scene.remarks.how_read`.
         evidence: other files, which belong to it.
+        doubts: of `doubts.write_doubts`; None where nobody asked for uncertainty.
     """
     volume = session.stack.volume
     voxel_ml = abs(float(np.linalg.det(volume.ijk_to_ras[:3, :3]))) / 1000
@@ -68,6 +74,7 @@ def make_report(
                 "lost_voxels": lost,
                 "lost_ml": millilitres(lost),
                 **result.summary,
+                **({} if doubts is None else _uncertainty(result.summary, doubts.get(result.prompt.name))),
             }
         )
     return {
@@ -95,6 +102,15 @@ def make_report(
         "window": [session.window.low, session.window.high],
         "prompts": prompts,
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
+    }
+
+
+def _uncertainty(summary: Mapping[str, Any], doubt: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a prompt's account has of it: None for what was not found, and for slices without the segment."""
+    values = {} if doubt is None else doubt["slices"]
+    return {
+        "uncertainty": doubt and {name: value for name, value in doubt.items() if name != "slices"},
+        "slices": [part | {"uncertainty": values.get(part["index"])} for part in summary["slices"]],
     }
 
 
@@ -141,11 +157,28 @@ def print_results(report: Mapping[str, Any], console: Console, file: Path | None
     for prompt in report["prompts"]:
         if prompt["found"] and prompt["reliability"]:
             console.print(Text(f"{prompt['name']}: {prompt['reliability']}."), soft_wrap=True)
+        if "uncertainty" in prompt:
+            console.print(Text(least_sure_line(prompt, is_picture=is_picture)), soft_wrap=True)
     settings = report["settings"]
     console.print(Text(f"Slices: {settings['axis']}, {_BECAUSE[settings['axis_because']]}."), soft_wrap=True)
+    if settings["window_because"] == "contrast":
+        console.print(_CONTRAST, soft_wrap=True)
     console.print(stage_line(report["seconds"]), soft_wrap=True)
     for path in (*report["output"], *report["evidence"], *([] if file is None else [file])):
         console.print(Text(f"Written: {path}"), soft_wrap=True)
+
+
+def least_sure_line(prompt: Mapping[str, Any], *, is_picture: bool) -> str:
+    """Where a prompt is least sure, or why there is no map of it."""
+    doubt = prompt["uncertainty"]
+    if doubt is None:
+        return f"{prompt['name']}: no map of uncertainty, because nothing was found."
+    values = {part["index"]: part["uncertainty"] for part in prompt["slices"]}
+    least = doubt["least_sure"]
+    if is_picture:
+        return f"{prompt['name']}: uncertainty {values[least[0]]:.2f}."
+    numbers = ", ".join(f"{index} ({values[index]:.2f})" for index in least)
+    return f"{prompt['name']}: least sure on {'slices' if len(least) > 1 else 'slice'} {numbers}."
 
 
 def overlap_line(prompts: Sequence[str]) -> Text:

@@ -26,7 +26,7 @@ from .rows import Colour, Outcome, Row, Rows
 from .setup.models import ROLES, ModelRow, ModelsFolder
 from .setup.saliency import give_way
 from .slice_part import NAME_LENGTH, SlicePart
-from .volume_choice import OpenedVolume, slices_remark
+from .volume_choice import OpenedVolume, contrast_remark, slices_remark
 from .volume_run import Job, Listener, VolumeRun
 
 _ALL = 99999  # a slice after the last of any volume
@@ -113,7 +113,7 @@ class Panel:
             cut = slices_remark(self.asking().closed_stack())
         except MedCLIPSAMError:  # told where it is to be used
             cut = ""
-        return " ".join(filter(None, (colour_remark(volume), cut)))
+        return " ".join(filter(None, (colour_remark(volume), cut, contrast_remark(self.opened.answer))))
 
     def close(self) -> None:
         """The panel goes: so does the engine's process."""

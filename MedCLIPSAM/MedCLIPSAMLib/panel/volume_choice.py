@@ -65,6 +65,13 @@ def slices_remark(stack: SliceStack) -> str:
     return sentences[stack.reason].format(plane=planes[stack.plane])
 
 
+def contrast_remark(opened: Opened | None) -> str:
+    """Why a picture is shown with more contrast than it has; "" if it is not."""
+    if opened is None or opened.choices.get("window_because") != "contrast":
+        return ""
+    return _("It is taken for a CT saved with air and bone in it, and shown to the models with more contrast.")
+
+
 class OpenedVolume:
     """Keeps the engine open on what was chosen last; opens it again only when something has changed.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from MedCLIPSAMLib.engine.errors import ModelError
-from MedCLIPSAMLib.engine.models.catalogue import catalogue, find_entry
+from MedCLIPSAMLib.engine.models.catalogue import find_entry, shipped
 from MedCLIPSAMLib.engine.models.store import Store
 
 MODEL, FILE = "medsam-vit-b", "medsam-vit-b.safetensors"
@@ -76,7 +76,7 @@ def download(reached: Path, store: Path, name: str, url: str, checksum: str) -> 
     from MedCLIPSAMLib.engine.models.download import download_model
 
     entry = find_entry(name)
-    catalogue()[name] = replace(entry, url=url, sha256={entry.files[0]: checksum})
+    shipped()[name] = replace(entry, url=url, sha256={entry.files[0]: checksum})
 
     def progress(here: int, _total: int) -> None:
         if here > 15_000_000:

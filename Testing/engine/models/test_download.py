@@ -14,7 +14,7 @@ import pytest
 
 from MedCLIPSAMLib.engine.errors import Cancelled, ModelError
 from MedCLIPSAMLib.engine.models import download
-from MedCLIPSAMLib.engine.models.catalogue import catalogue, find_entry
+from MedCLIPSAMLib.engine.models.catalogue import find_entry, shipped
 from MedCLIPSAMLib.engine.models.store import Store
 
 from ..localize import rivals
@@ -92,7 +92,7 @@ def sam(server, monkeypatch) -> str:
     server.files[file] = CONTENT
     checksum = {file: hashlib.sha256(CONTENT).hexdigest()}
     entry = replace(find_entry(name), url=f"{server.address}/{file}", sha256=checksum, megabytes=30)
-    monkeypatch.setitem(catalogue(), name, entry)
+    monkeypatch.setitem(shipped(), name, entry)
     return name
 
 

@@ -40,7 +40,7 @@ def model() -> Counting:
     def encode(values: Tensor) -> Tensor:
         return values * torch.linspace(-1, 1, 10) + values**2 * torch.linspace(0, 2, 10) ** 2
 
-    return Counting("small", "", tower, encode, tokenize, (0.5,) * 3, (0.5,) * 3, torch.device("cpu"), 20.0)
+    return Counting("small", "", tower, tower, encode, tokenize, (0.5,) * 3, (0.5,) * 3, torch.device("cpu"), 20.0)
 
 
 @pytest.fixture

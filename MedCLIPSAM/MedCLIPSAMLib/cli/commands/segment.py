@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from ...engine.errors import MedCLIPSAMError
+from ...engine.errors import Cancelled, MedCLIPSAMError
 from .. import options
 from ..chain import check_wordings, open_session, read_source, run_prompts
 from ..console import stderr, stdout
@@ -68,6 +68,14 @@ def segment(
     overlay: Annotated[
         Path | None, typer.Option("--overlay", metavar="PNG", help="Of a picture: the segments drawn on it.")
     ] = None,
+    uncertainty: Annotated[
+        Path | None,
+        typer.Option(
+            "--uncertainty",
+            metavar="MAP",
+            help="How unsure each voxel is, in bits: .nrrd or .nii.gz; of several prompts one file each, MAP-PROMPT.",
+        ),
+    ] = None,
     separate: Annotated[
         bool,
         typer.Option("--separate", help="One file for each prompt, named OUT-PROMPT: nothing is lost to overlaps."),
@@ -88,10 +96,10 @@ def segment(
     with watch.stage("starting", "Starting"):
         meaning, settings = chain.read_modality(), chain.read_settings()
         account, measures = read_reports(report)
-        targets = _Targets(output, evidence, account, measures, overlay, separate, force, json, quiet)
+        targets = _Targets(output, evidence, account, measures, overlay, uncertainty, separate, force, json, quiet)
         targets.check(volume, [prompt.name for prompt in asked])
         check_wordings(asked, chain.clip, watch)
-    with reserved(output, evidence, account, measures, overlay):
+    with reserved(output, evidence, account, measures, overlay, uncertainty):
         _segment(volume, meaning, asked, limits, chain, settings, targets, watch, console)
 
 
@@ -104,18 +112,23 @@ class _Targets:
     report: Path | None
     measures: Path | None
     overlay: Path | None
+    uncertainty: Path | None
     separate: bool
     force: bool
     json: bool
     quiet: bool
 
     def check(self, volume: Path, names: Sequence[str]) -> None:
+        from ...scene.files.maps import check_map, map_files
         from ...scene.files.saving import check_output, output_files
         from ...scene.pacs.source import check_highdicom
 
+        maps: Sequence[Path] = ()
+        if self.uncertainty is not None:
+            maps = map_files(check_map(self.uncertainty, names, force=self.force), names)
         output = check_output(self.output, force=self.force, names=names, separate=self.separate)
         files = output_files(output, names, separate=self.separate)
-        check_apart(volume, *files, self.evidence, self.report, self.measures, self.overlay)
+        check_apart(volume, *files, *maps, self.evidence, self.report, self.measures, self.overlay)
         if self.overlay is not None:
             check_file(self.overlay, ".png", force=self.force)
         if self.evidence is not None:
@@ -141,6 +154,7 @@ def _segment(
     source = read_source(volume, meaning, watch, chain.series, chain.frame)
     from ...engine.session.pointing import points_on
     from ...engine.volume import SliceStack
+    from ...scene.files.maps import check_map_grid, map_files
     from ...scene.files.saving import check_slices
     from ...scene.pacs.source import source_of
 
@@ -149,6 +163,8 @@ def _segment(
         check_slices(targets.overlay, source.node, instead="--evidence")
     if targets.measures is not None:
         source_of(targets.measures, source.node)
+    if targets.uncertainty is not None:
+        check_map_grid(targets.uncertainty, source.node)
     stack = SliceStack(source.volume, settings.axis)
     searched = slices_of(stack, limits)
     for prompt in asked:
@@ -160,6 +176,7 @@ def _segment(
     from ...scene.files.overlay import write_overlay
     from ...scene.files.saving import save
     from ...scene.remarks import how_read
+    from ..doubts import write_doubts
     from ..measures import write_measures
     from ..report import as_json, make_report, print_results
 
@@ -173,17 +190,28 @@ def _segment(
         if targets.overlay is not None:
             with watch.stage("pictures", f"Drawing {targets.overlay.name}"), new_file(targets.overlay) as unfinished:
                 write_overlay(node, source.node, session.window, unfinished)
-        account = make_report(volume, session, results, saved, watch.seconds, how_read(source.node), drawn)
+
+        def write_report(doubts: Mapping[str, Any] | None = None) -> dict[str, Any]:
+            account = make_report(volume, session, results, saved, watch.seconds, how_read(source.node), drawn, doubts)
+            if targets.report is not None:
+                with new_file(targets.report) as unfinished:
+                    unfinished.write_text(as_json(account), encoding="utf-8")
+            return account
+
+        account, doubts = write_report(), None
         if targets.measures is not None and write_measures(targets.measures, node, source.node, account):
             drawn.append(targets.measures)
-            account = make_report(volume, session, results, saved, watch.seconds, how_read(source.node), drawn)
-        _write_report(targets, account)
+            account = write_report()
+        if targets.uncertainty is not None:
+            maps = map_files(targets.uncertainty, [prompt.name for prompt in asked])[: len(results)]
+            doubts = write_doubts(session, source, node, results, maps, console, watch)
+            drawn += [Path(doubt["file"]) for doubt in doubts.values()]
+            account = write_report(doubts)  # again, and after pictures: they may have failed or been interrupted
         if targets.evidence is not None:
             with new_files(targets.evidence) as folder:
                 _write_evidence(session, source, node, results, folder, watch)
                 drawn += [targets.evidence / file.name for file in sorted(folder.iterdir())]
-            account = make_report(volume, session, results, saved, watch.seconds, how_read(source.node), drawn)
-            _write_report(targets, account)  # again, with the pictures: they may have failed or been interrupted
+            account = write_report(doubts)
         if targets.json:
             print(as_json(account), end="")
         elif not targets.quiet:
@@ -197,19 +225,11 @@ def _telling_what_is_saved(saved: str) -> Iterator[None]:
     """Whatever goes wrong here, the user learns of the segmentation that there is."""
     try:
         yield
-    except MedCLIPSAMError as error:
-        raise type(error)(f"{saved}, but: {error}") from None
-    except (Exception, KeyboardInterrupt):
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, MedCLIPSAMError) and not isinstance(error, Cancelled):
+            raise type(error)(f"{saved}, but: {error}") from None
         stderr().print(Text(f"{saved}, but not all that belongs to it."), soft_wrap=True)
         raise
-
-
-def _write_report(targets: _Targets, account: Mapping[str, Any]) -> None:
-    from ..report import as_json
-
-    if targets.report is not None:
-        with new_file(targets.report) as unfinished:
-            unfinished.write_text(as_json(account), encoding="utf-8")
 
 
 def _write_evidence(

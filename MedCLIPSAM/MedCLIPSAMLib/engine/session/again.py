@@ -109,6 +109,16 @@ class SecondLooker:
                 break
         return highest
 
+    def as_a_whole(self, prompt: Prompt, index: int) -> float:
+        """Presence in 0..1 of what a slice is as a whole, such as "ct", which has no place on it."""
+
+        def judge() -> float:
+            second, (kept,) = self._placed.model, self._kept([index])
+            picture, _ = second.features(kept)
+            return float(second.presence_logits(picture @ self._query(prompt).target).sigmoid())
+
+        return self._placed.run(judge)
+
     def meaning(self, prompt: Prompt) -> str:
         """The term of its vocabulary that the prompt means, "" if it is near none."""
         return self._placed.run(lambda: self._placed.model.vocabulary.meaning(self._query(prompt).target)) or ""

@@ -14,7 +14,7 @@ from ..volume import Frame
 class Progress:
     """How far a run is: ``done`` of ``total`` slices of ``stage`` ("presence", "saliency" or "mask").
 
-    Of bytes, where the stage is "download".
+    Of slices in all variants together, where the stage is "uncertainty"; of bytes, where the stage is "download".
 
     Attributes:
         moved: a model had to go to the CPU, which is slower: its own device is full, or gone.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from ..volume.region import Region
 from .evidence import heat_map
 from .settings import Settings
 
+WindowReason = Literal["asked", "automatic", "contrast"]
+
 
 class Viewer:
     """The slices of a stack as the models see them: windowed, cropped to the body, square.
@@ -30,12 +32,15 @@ class Viewer:
     Attributes:
         frame: the square that is shown; the whole slice if ``whole``, and of a picture.
         region: outside of it there is nothing to be found.
+        reason: why the window was taken: it was "asked" for; it is the "automatic" one; or, of a picture, it gives
+            "contrast" to a CT slice that was saved without.
     """
 
     region: Region | None = None
 
-    def __init__(self, stack: SliceStack, window: Window | None, whole: bool) -> None:
+    def __init__(self, stack: SliceStack, window: Window | None, whole: bool, *, contrast: bool = False) -> None:
         self.stack = stack
+        self.reason: WindowReason = "contrast" if contrast else "automatic" if window is None else "asked"
         self.window = window or automatic_window(stack.volume)
         shape, spacing = stack.array.shape[1:], stack.spacing[1:]
         whole = whole or stack.volume.is_picture
@@ -188,7 +193,7 @@ class Looker:
 
     def _key(self, way: SaliencyMethod, prompt: Prompt, index: int) -> str:
         """Where the saliency of a prompt that was encoded is kept."""
-        return f"{way.name} {list(self._queries).index(prompt.texts)} {index}"
+        return f"{way.name} {getattr(way, 'seed', '')} {list(self._queries).index(prompt.texts)} {index}"
 
     def _seen(self, method: SaliencyMethod, indices: Sequence[int]) -> list[Tensors]:
         """What a method keeps of each slice ("prepared"), and the features of the image, if it needs them."""

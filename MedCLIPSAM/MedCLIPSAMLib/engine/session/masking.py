@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,6 +119,52 @@ class Masker:
         mask, scores = self._corrected(index, boxes, clicks, mask, scores)
         return self._viewer.within(index, mask), scores
 
+    def probabilities(
+        self,
+        index: int,
+        boxes: Sequence[np.ndarray],
+        coarse: np.ndarray,
+        prompt: Prompt,
+        positive: np.ndarray,
+        negative: np.ndarray,
+        heat: np.ndarray | None = None,
+        *,
+        proposals: bool = False,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What `mask` would draw for several sets of boxes, each as a probability that is above one half in its mask.
+
+        Args:
+            boxes: sets of as many boxes, (B, 4) each.
+            coarse, prompt, positive, negative, heat: as of `mask`.
+            proposals: each of the three masks that the segmenter proposes counts as a set of its own.
+
+        Returns:
+            (sets, H, W) float32, and (sets,) mean scores of the segmenter, NaN where there are no boxes.
+        """
+        clicks = _Clicks.on(index, positive, negative)
+        each, many = len(boxes[0]), 3 if proposals else 1
+        drawn = np.zeros((len(boxes) * many, *coarse.shape), np.float32)
+        scores = np.full((len(drawn), max(1, each)), np.nan)
+        if each:
+            sampled = None if prompt.visual == "box" else np.concatenate([_sampled(coarse, some) for some in boxes])
+            asked = None if prompt.visual == "points" else np.concatenate(boxes)
+            answers = self._answers(index, asked, sampled, None, proposals or self._voting is not None)
+            for number, (masks, quality) in enumerate(answers):
+                one, box = divmod(number, each)
+                if not proposals:
+                    masks, quality = self._one(masks, quality)[None], quality.max(keepdims=True)
+                own = slice(one * many, (one + 1) * many)
+                drawn[own] = np.maximum(drawn[own], masks)
+                scores[own, box] = quality
+            if heat is not None:
+                for number, quality in enumerate(scores):
+                    drawn[number] = _even(_merged(drawn[number], quality, heat))
+        for number in range(len(drawn)):
+            mask = drawn[number] > _INSIDE
+            if clicks.kept_by(mask) < len(clicks.xy):
+                drawn[number] = self._corrected(index, boxes[0], clicks, mask, np.zeros(0))[0]
+        return self._viewer.within(index, drawn), scores.mean(1)
+
     def decode(
         self,
         index: int,
@@ -166,7 +212,23 @@ class Masker:
     def _run(
         self, index: int, boxes: np.ndarray | None, points: np.ndarray | None, labels: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """One decoder call: (H, W) probability of being in any of the masks, and (B,) scores.
+        """One decoder call: (H, W) probability of being in any of the masks, and (B,) scores; see `_answers`."""
+        union = np.zeros(self._viewer.stack.array.shape[1:], np.float32)
+        best = []
+        for masks, scores in self._answers(index, boxes, points, labels, self._voting is not None):
+            union = np.maximum(union, self._one(masks, scores))
+            best.append(scores.max())
+        return union, np.array(best)
+
+    def _answers(
+        self,
+        index: int,
+        boxes: np.ndarray | None,
+        points: np.ndarray | None,
+        labels: np.ndarray | None,
+        multimask: bool,
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """One decoder call, for each prompt in turn (M, H, W) probabilities on the slice, and (M,) scores.
 
         Boxes (B, 4) and points (B, P, 2) are in slice pixels; labels (B, P), or None for all positive.
         """
@@ -178,14 +240,13 @@ class Masker:
         if points is not None:
             labels = np.ones(points.shape[:2], int) if labels is None else labels
             points = frame.points_to_frame(points.reshape(-1, 2), size).reshape(points.shape)
-        multimask = self._voting is not None
         made = self._placed.run(lambda: self.segmenter.decode(embedding, boxes, points, labels, multimask))
-        union = np.zeros(shape, np.float32)
         for masks, scores in zip(made.masks, made.scores, strict=True):
-            restored = [frame.restore(mask, shape) for mask in masks]
-            one = restored[0] if self._voting is None else combine(np.stack(restored), scores, self._voting)
-            union = np.maximum(union, one)
-        return union, made.scores.max(1)
+            yield np.stack([frame.restore(mask, shape) for mask in masks]), scores
+
+    def _one(self, masks: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """(M, H, W) proposals of one box -> (H, W) by vote, or the only one."""
+        return masks[0] if self._voting is None else combine(masks, scores, self._voting)
 
 
 def _decided(probability: np.ndarray, scores: np.ndarray, heat: np.ndarray | None) -> np.ndarray:
@@ -215,9 +276,20 @@ def merge(probability: np.ndarray, scores: np.ndarray, heat: np.ndarray) -> np.n
         probability: (H, W) of the segmenter; scores: (B,) what it expects of its masks.
         heat: (H, W) probability by the saliency.
     """
+    return _merged(probability, scores, heat) > _MERGED_INSIDE
+
+
+def _merged(probability: np.ndarray, scores: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """(H, W) in 0..1, see `merge`."""
     error = (1 - float(np.clip(scores.mean(), 0, 1))) ** 2
     share = error / (error + _HEAT_ERROR**2)
-    return (1 - share) * probability + share * heat > _MERGED_INSIDE
+    return (1 - share) * probability + share * heat
+
+
+def _even(merged: np.ndarray) -> np.ndarray:
+    """(H, W) `_merged` -> the same in two straight lines, which bring its threshold to one half."""
+    low, high = _INSIDE / _MERGED_INSIDE, (1 - _INSIDE) / (1 - _MERGED_INSIDE)
+    return np.where(merged < _MERGED_INSIDE, low * merged, 1 - high * (1 - merged))
 
 
 def without_pinholes(mask: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..prompt.prompt import Prompt
-from ..volume import SliceStack
+from ..volume import Frame, SliceStack
 
 
 def points_on(stack: SliceStack, prompt: Prompt, slices: Container[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -37,6 +37,24 @@ def points_on(stack: SliceStack, prompt: Prompt, slices: Container[int] | None =
             )
         (positive if point.positive else negative).append(place)
     return np.reshape(positive, (-1, 3)), np.reshape(negative, (-1, 3))
+
+
+def points_seen(
+    stack: SliceStack, frame: Frame, prompt: Prompt, slices: Container[int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `points_on`; the positive ones are where the models see them.
+
+    Raises:
+        InputError: as there, or a positive point is outside of the frame.
+    """
+    positive, negative = points_on(stack, prompt, slices)
+    seen = frame.points_to_frame(positive[:, :0:-1], 1)
+    if (np.abs(seen) > 0.5).any():
+        raise InputError(
+            f"A point of the prompt {prompt.name!r} is beside the body that the models are shown; "
+            "move it onto the body."
+        )
+    return positive, negative
 
 
 def _extent(stack: SliceStack) -> str:

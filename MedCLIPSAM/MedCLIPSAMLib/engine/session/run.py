@@ -46,6 +46,11 @@ class Run:
         first = np.array([self.indices[0] if self.indices else 0, 0, 0])
         return self.positive - first, self.negative - first
 
+    def add_clicks(self, coarse: np.ndarray) -> None:
+        """Makes (N, H, W) bool of components all that led to masks: components and clicks."""
+        row, y, x = np.rint(self.points_by_row()[0]).astype(int).T
+        coarse[row, y, x] = True
+
     def batches(self, stage: str, rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:
         """Hands out ``rows`` by ``size``, asks before each batch whether to stop, and reports after it."""
         for start in range(0, len(rows), size):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise
@@ -11,7 +12,7 @@ import numpy as np
 
 from ..clip.base import ImageTextModel
 from ..errors import InputError
-from ..localize.continuity import choose, remove_strays, steady_boxes, without
+from ..localize.continuity import choose, remove_strays, without
 from ..machine.cache import TensorCache, default_budget
 from ..machine.precision import pick_precision
 from ..presence import HIGH
@@ -19,14 +20,19 @@ from ..presence.presence import SECOND_LOOK, doubted, score
 from ..prompt.prompt import Prompt
 from ..sam.base import PromptableSegmenter
 from ..sam.voting import check_voting
+from ..uncertainty.doubt import Uncertainty
+from ..uncertainty.spread import Spread
 from ..volume import SliceStack, Volume
 from ..volume.region import Region
 from .again import SecondLooker, which_look
+from .concluding import summarise
+from .contrast import show
+from .doubting import Doubter
 from .evidence import SegmentEvidence, SliceEvidence, SliceSummary
 from .locating import Locator, each_counts
-from .looking import Looker, Viewer
+from .looking import Looker
 from .masking import Masker
-from .pointing import points_on
+from .pointing import points_seen
 from .run import IsCancelled, ReportProgress, Run, ShowMask, timed
 from .settings import Settings
 from .stages import Stages
@@ -57,15 +63,14 @@ class Session:
         self.settings = settings or Settings()
         check_voting(self.settings.voting)
         self.stack = SliceStack(volume, self.settings.axis)
-        viewer = Viewer(self.stack, self.settings.window, whole=self.settings.exact)
-        self.window = viewer.window
         cache = TensorCache(default_budget() if memory is None else memory)
         # The published results are those of float32.
-        published = self.settings.exact and self.settings.precision == "auto"
-        precision = "fp32" if published else self.settings.precision
+        precision = "fp32" if self.settings.exact and self.settings.precision == "auto" else self.settings.precision
         for model in (clip, segmenter):
             pick_precision(precision, model.device)  # one that is unknown, or not for that device, is refused now
         saliency, twice = which_look(self.settings, clip, segmenter)
+        viewer = self._viewer = show(self.stack, self.settings, clip, segmenter, twice, precision)
+        self.window = viewer.window
         self._looker = Looker(viewer, clip, saliency, self.settings, precision, cache)
         self._masker = Masker(viewer, segmenter, self.settings.voting, precision, cache)
         self._again = SecondLooker(self._looker, self._masker, twice, precision, cache) if twice else None
@@ -78,7 +83,13 @@ class Session:
         self._stages = Stages(
             self.stack, self._looker, self._again, self._locator, self._masker, self.settings.judges_presence
         )
-        self._viewer = viewer
+        first, chosen = self._looker, self.settings  # a session that knew itself would outlive its user
+
+        @functools.cache
+        def reseeded(number: int) -> Looker:
+            return Looker(viewer, first.model, saliency, replace(chosen, seed=chosen.seed + number), precision, cache)
+
+        self._doubter = Doubter(self._stages, reseeded)
         self._corrections: dict[tuple[str, int], SliceEvidence] = {}
         self._looks: dict[tuple[Prompt, int], SliceEvidence] = {}  # what the corrections started from
         self._last_look: tuple[tuple[Prompt, int], SliceEvidence] | None = None
@@ -120,6 +131,7 @@ class Session:
             **method.choices,
             "localize": self._locator.localize,
             "window": asdict(self.window),
+            "window_because": self._viewer.reason,
             "precision": {
                 "clip": self._looker.format.on(self.clip.device),
                 "segmenter": self._masker.format.on(self.segmenter.device),
@@ -283,101 +295,100 @@ class Session:
                 outside of them or of what the models see.
             Cancelled: ``cancelled`` said so; nothing is kept of the run but what makes the next one faster.
         """
-        indices = list(range(len(self.stack)) if slices is None else slices)
-        self._check(indices)
-        if any(second - first != 1 for first, second in pairwise(indices)):
-            raise InputError(f"The slices {indices} are not neighbours in order; give a range such as 10 to 25.")
-        points = self._points(prompt, indices)
-        run = Run(prompt, indices, *points, progress or _ignore, cancelled, drawn or _ignore)
+        run = self._run(prompt, slices, progress, cancelled, drawn)
         maps, clues, found = self._stages.look(run)
         scores = np.array([score(clue, prompt.sensitivity) for clue in clues])
         with timed(run.seconds, "localisation"):
-            coarse, rejected = self._stages.candidates(run, maps, found), {}
-            if not self.settings.slicewise:
-                rejected = choose(coarse, prompt.instances, self.stack.spacing, *run.points_by_row())
-            boxes = [self._locator.boxes(plane, prompt) for plane in coarse]
-            if not self.settings.slicewise:
-                boxes = steady_boxes(boxes)
+            boxes, coarse, rejected = self._stages.boxes(run, maps, found)
         masks, trust = self._stages.masks(run, boxes, coarse, rejected, maps)
         with timed(run.seconds, "cleaning"):
             if not self.settings.slicewise:
                 if self.settings.judges_presence:
                     masks[doubted(scores, trust, run.clicked)] = False
-                _add_clicks(run, coarse)
+                run.add_clicks(coarse)
                 remove_strays(masks, coarse, small_too=each_counts(prompt))
-        return self._conclude(run, scores, clues, boxes, masks, trust)
-
-    def _conclude(
-        self,
-        run: Run,
-        scores: np.ndarray,
-        clues: list[dict[str, float]],
-        boxes: list[np.ndarray],
-        masks: np.ndarray,
-        trust: np.ndarray,
-    ) -> SegmentEvidence:
-        """Corrections by hand go over what was found."""
-        summaries = []
-        for row, index in enumerate(run.indices):
-            correction = self._corrections.get(_key(run.prompt, index))
-            if correction:
-                masks[row] = correction.mask
-                answers = correction.segmenter_scores
-                trust[row] = answers.mean() if len(answers) else np.nan
-            summaries.append(
-                SliceSummary(
-                    index,
-                    float(scores[row]),
-                    clues[row],
-                    bool(masks[row].any()),
-                    correction.boxes if correction else boxes[row],
-                    None if np.isnan(trust[row]) else float(trust[row]),
-                    correction is not None,
-                    self.settings.judges_presence or correction is not None,
-                )
-            )
+        summaries = summarise(
+            run,
+            scores,
+            clues,
+            boxes,
+            masks,
+            trust,
+            lambda index: self._corrections.get(_key(prompt, index)),
+            judged=self.settings.judges_presence,
+        )
         whole = masks
         if len(masks) < len(self.stack):
             whole = np.zeros(self.stack.array.shape, bool)
             whole[run.indices] = masks
-        meaning = self._stages.asked(run.prompt).meaning(run.prompt)
+        meaning = self._stages.asked(prompt).meaning(prompt)
         return SegmentEvidence(
-            run.prompt.name,
+            prompt.name,
             self.stack.restore(whole),
-            tuple(summaries),
+            summaries,
             meaning,
             self._looker.method.name,
-            self._locator.binarizer_name(run.prompt),
+            self._locator.binarizer_name(prompt),
             run.seconds,
             self._reliability(meaning),
         )
+
+    def uncertainty(
+        self,
+        prompt: Prompt,
+        mask: np.ndarray,
+        slices: Sequence[SliceSummary],
+        progress: ReportProgress | None = None,
+        cancelled: IsCancelled | None = None,
+        spread: Spread = Spread(),  # noqa: B008 -- it is frozen
+    ) -> Uncertainty:
+        """How sure the chain is of a segment: the spread of its answer over wordings, seeds and shaken boxes.
+
+        Args:
+            mask: (K, J, I) bool of the segment, in the order of the volume's array.
+            slices: as `segment` gave them with it.
+            progress, cancelled: as of `segment`.
+            spread: how much is varied.
+
+        Raises:
+            InputError: the segment is empty, or as of `segment`.
+            Cancelled: ``cancelled`` said so.
+        """
+        if not mask.any():
+            raise InputError(
+                f"The segment {prompt.name!r} is empty; only of what was found is it known how sure it is."
+            )
+        run = self._run(prompt, [part.index for part in slices], progress, cancelled)
+        edited = {part.index for part in slices if part.edited}
+        return self._doubter.measure(run, self.stack.arrange(mask), edited, spread)
+
+    def _run(
+        self,
+        prompt: Prompt,
+        slices: Sequence[int] | None,
+        progress: ReportProgress | None,
+        cancelled: IsCancelled | None,
+        drawn: ShowMask | None = None,
+    ) -> Run:
+        indices = list(range(len(self.stack)) if slices is None else slices)
+        self._check(indices)
+        if any(second - first != 1 for first, second in pairwise(indices)):
+            raise InputError(f"The slices {indices} are not neighbours in order; give a range such as 10 to 25.")
+        points = self._points(prompt, indices)
+        return Run(prompt, indices, *points, progress or _ignore, cancelled, drawn or _ignore)
 
     def _reliability(self, term: str | None) -> str:
         measured = getattr(self.clip, "reliability", None)
         return measured.of(term, self.stack.volume.modality) if term and measured is not None else ""
 
     def _points(self, prompt: Prompt, indices: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """As `points_on`; the positive ones are where the models see them."""
-        positive, negative = points_on(self.stack, prompt, indices)
-        seen = self._viewer.frame.points_to_frame(positive[:, :0:-1], 1)
-        if (np.abs(seen) > 0.5).any():
-            raise InputError(
-                f"A point of the prompt {prompt.name!r} is beside the body that the models are shown; "
-                "move it onto the body."
-            )
-        return positive, negative
+        return points_seen(self.stack, self._viewer.frame, prompt, indices)
 
     def _check(self, indices: Sequence[int]) -> None:
         last = len(self.stack) - 1
         for index in indices:
             if not 0 <= index <= last:
                 raise InputError(f"Slice {index} does not exist; choose from 0 to {last}.")
-
-
-def _add_clicks(run: Run, coarse: np.ndarray) -> None:
-    """Makes (N, H, W) bool of components all that led to masks: components and clicks."""
-    row, y, x = np.rint(run.points_by_row()[0]).astype(int).T
-    coarse[row, y, x] = True
 
 
 def _ignore(*_: object) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
-from ..localize.continuity import without
+from ..localize.continuity import choose, steady_boxes, without
 from ..presence import HIGH, LOW, SURE, UNDOUBTED
 from ..presence.presence import SECOND_LOOK, present, score
 from ..prompt.prompt import Prompt
@@ -146,6 +146,16 @@ class Stages:
         """(N,) bool: on which slices the structure is, see `present`; a slice that was clicked has it."""
         scores = np.array([score(clue, run.prompt.sensitivity) for clue in clues])
         return present(scores, self.stack.spacing[0], low) | run.clicked
+
+    def boxes(
+        self, run: Run, maps: np.ndarray, found: np.ndarray
+    ) -> tuple[list[np.ndarray], np.ndarray, dict[int, np.ndarray]]:
+        """Boxes of each slice, (N, H, W) bool that they are drawn around, and what of it was not chosen, by row."""
+        coarse, rejected = self.candidates(run, maps, found), {}
+        if not self.locator.slicewise:
+            rejected = choose(coarse, run.prompt.instances, self.stack.spacing, *run.points_by_row())
+        boxes = [self.locator.boxes(plane, run.prompt) for plane in coarse]
+        return boxes if self.locator.slicewise else steady_boxes(boxes), coarse, rejected
 
     def candidates(self, run: Run, maps: np.ndarray, found: np.ndarray) -> np.ndarray:
         """(N, H, W) bool: all components of the saliency, on the slices that have the structure."""

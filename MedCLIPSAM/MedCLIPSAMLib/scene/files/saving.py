@@ -80,18 +80,27 @@ def check_output(path: str | Path, *, force: bool = False, names: Sequence[str] 
         raise InputError(f"{path} has no known ending; use {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
     if separate and _suffix(path) == ".mrb":
         raise InputError(f"{path} is a scene, which has all segments in one file; leave out --separate.")
+    if _suffix(path) == ".seg.dcm":
+        check_highdicom(path)
+    check_place(path, output_files(path, names, separate=separate), force=force)
+    return path
+
+
+def check_place(path: Path, files: Sequence[Path], *, force: bool) -> None:
+    """Refuse a path where ``files``, which are named after it, cannot be written.
+
+    Raises:
+        InputError: a folder, no such folder, not writable, or one of the files is there already without `force`.
+    """
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file.")
     if not path.parent.is_dir():
         raise InputError(f"The folder {path.parent} does not exist; create it first.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise InputError(f"The folder {path.parent} cannot be written to; choose another one.")
-    if _suffix(path) == ".seg.dcm":
-        check_highdicom(path)
-    existing = next((file for file in output_files(path, names, separate=separate) if file.exists()), None)
+    existing = next((file for file in files if file.exists()), None)
     if existing is not None and not force:
         raise InputError(f"{existing} exists; choose another name or use --force to replace it.")
-    return path
 
 
 def check_slices(path: Path, volume_node: Any, instead: str = ".nii.gz") -> None:
@@ -107,7 +116,7 @@ def check_slices(path: Path, volume_node: Any, instead: str = ".nii.gz") -> None
     if _suffix(path) in _DICOM:
         source_of(path, volume_node, in_space=_suffix(path) == ".rtstruct.dcm")
     if _suffix(path) == ".nii.gz":
-        _check_right_angles(volume_node, path)
+        check_right_angles(volume_node, path)
     slices = volume_node.GetImageData().GetDimensions()[2]
     if _suffix(path) == ".png" and slices != 1:
         raise InputError(f"{path} is a picture, and {volume_node.GetName()} has {slices} slices; use {instead}.")
@@ -213,10 +222,15 @@ def _is_whole(path: Path) -> bool:
             return is_whole_surface(path)
         if _suffix(path) in _DICOM:
             return path.stat().st_size > 0  # Python says when a disk is full
-        check_contents(path, _FORMATS[path.suffix.lower()].stored_voxels(path))
+        check_contents(path, format_of(path).stored_voxels(path))
     except (InputError, ValueError, KeyError, zipfile.BadZipFile):
         return False
     return True
+
+
+def format_of(path: Path) -> Any:
+    """What knows how the voxels of a NRRD or NIfTI file are stored."""
+    return _FORMATS[path.suffix.lower()]
 
 
 def _archive_is_whole(path: Path) -> bool:
@@ -322,8 +336,8 @@ def _write_labels(
         labels[mask & (labels == 0)] = number
     if lost:
         _log.warning("Segments overlap: %s has less of %s than was found.", path.name, ", ".join(lost))
-    with _labelmap_node(labels, volume_node) as labelmap:
-        _check_right_angles(labelmap, path)
+    with on_grid_of(volume_node, labels, "vtkMRMLLabelMapVolumeNode") as labelmap:
+        check_right_angles(labelmap, path)
         storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
         storage.SetFileName(str(path))
         if not storage.WriteData(labelmap):
@@ -333,15 +347,16 @@ def _write_labels(
 
 
 @contextmanager
-def _labelmap_node(labels: np.ndarray, volume_node: Any) -> Iterator[Any]:
-    """A temporary label map node on the grid of the volume's file, linear transforms applied.
+def on_grid_of(volume_node: Any, values: np.ndarray, kind: str) -> Iterator[Any]:
+    """A temporary volume node on the grid of the volume's file, linear transforms applied.
 
     Args:
-        labels: (K, J, I) of the volume.
+        values: (K, J, I) of the volume.
+        kind: class of the node.
     """
-    node = add_hidden_node("vtkMRMLLabelMapVolumeNode", "labels")
+    node = add_hidden_node(kind, "values")
     try:
-        set_voxels(node, labels)
+        set_voxels(node, values)
         node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(ijk_to_ras(volume_node)))
         if bending_transform(volume_node) is None:
             node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
@@ -356,8 +371,16 @@ def _labelmap_node(labels: np.ndarray, volume_node: Any) -> Iterator[Any]:
         slicer.mrmlScene.RemoveNode(node)
 
 
-def _check_right_angles(volume_node: Any, path: Path) -> None:
+def check_right_angles(volume_node: Any, path: Path, instead: str = "use .seg.nrrd") -> None:
+    """Refuse a sheared grid for a file that cannot hold one.
+
+    Args:
+        instead: what to do about it.
+
+    Raises:
+        InputError: the axes of the voxels are not at right angles.
+    """
     axes = ijk_to_engine(volume_node)[:3, :3]
     axes = axes / np.linalg.norm(axes, axis=0)
     if np.abs(axes.T @ axes - np.eye(3)).max() > 1e-4:
-        raise InputError(f"{path.name} cannot hold voxels whose axes are not at right angles; use .seg.nrrd.")
+        raise InputError(f"{path.name} cannot hold voxels whose axes are not at right angles; {instead}.")
