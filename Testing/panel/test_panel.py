@@ -185,10 +185,14 @@ def test_the_result_is_exported(desk, tmp_path, monkeypatch):
     desk.type(0, "liver")
     desk.segment()
     export, _dicom, report = desk.ui.exportButton.menu().actions()
-    for name in ("result.seg.nrrd", "result.nii.gz"):
+    for name in ("result.seg.nrrd", "result.nii.gz", "result.stl"):
         monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_, name=name: str(tmp_path / name))
         export.trigger()
         assert (tmp_path / name).stat().st_size > 500
+    monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: str(tmp_path / "result.rtstruct.dcm"))
+    export.trigger()
+    assert "was not read from such; give the DICOM folder" in desk.ui.statusLabel.text
+    assert not (tmp_path / "result.rtstruct.dcm").exists()
     monkeypatch.setattr(qt.QFileDialog, "getSaveFileName", lambda *_: str(tmp_path / "report"))
     report.trigger()
     assert "SHA-256" in (tmp_path / "report.txt").read_text("utf-8")

@@ -19,6 +19,7 @@ from PIL import Image
 from MedCLIPSAMLib.scene.files import saving as scene_files
 from MedCLIPSAMLib.scene.segmentation.provenance import Provenance
 
+from .dicom_inputs import series
 from .inputs import body, image
 from .matrix import MATRIX
 
@@ -146,17 +147,19 @@ def test_names(name: str, ending: str, command: Callable[..., Any], tmp_path: Pa
 
 
 @pytest.mark.row("output-read-only")
-@pytest.mark.parametrize("option", ["-o", "--report", "--evidence"])
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("-o", "x.mrb"), ("-o", "x.rtstruct.dcm"), ("-o", "x.obj"), ("--report", "x.json"), ("--evidence", "x")],
+)
 def test_a_folder_that_may_not_be_written_to(
-    option: str, no_models: Callable[..., Any], volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    option: str, name: str, no_models: Callable[..., Any], volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The user of the tests may well be one who may write everywhere."""
     closed = tmp_path / "closed"
     closed.mkdir()
     allowed = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed and allowed(path, mode))
-    names = {"-o": "x.mrb", "--report": "x.json", "--evidence": "x"}
-    options = {"-o": tmp_path / "out.mrb", option: closed / names[option]}
+    options = {"-o": tmp_path / "out.mrb", option: closed / name}
     ended = no_models("segment", volume, *LIVER, *(part for pair in options.items() for part in pair))
     assert ended.code == 2, ended
     assert fnmatch(ended.err.strip(), MATRIX["output-read-only"].sees), ended.err
@@ -183,6 +186,10 @@ def test_the_disk_fills(
     if ending == ".png":  # of a picture; a mask takes few bytes
         volume, free = tmp_path / "bars.png", free // 4
         Image.fromarray(body()[0][10].astype(np.uint8)).save(volume)
+    if ending == ".seg.dcm":
+        pytest.importorskip("highdicom", exc_type=ImportError, reason="the extra dicom is not installed")
+    if ending.endswith(".dcm"):
+        volume = series(tmp_path / "scan")
     output = tmp_path / f"out{ending}"
     output.write_text("old")
     before, save = files(tmp_path), scene_files.save

@@ -86,6 +86,25 @@ def test_results_and_messages(
 
 
 @pytest.mark.row("identity")
+def test_results_in_dicom_say_whose_they_are_and_nothing_else_does(
+    scan: Path, command: Callable[..., Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("highdicom", exc_type=ImportError, reason="the extra dicom is not installed")
+    out = tmp_path / "out"
+    out.mkdir()
+    options = ("--report", out / "r.json", "--report", out / "r.sr.dcm", "-o", out / "o.seg.dcm")
+    with caplog.at_level(logging.DEBUG):
+        ended = command("segment", scan, "-p", "bright", "--window", "0,255", *options)
+    assert ended.code == 0, ended.err
+    for name in ("o.seg.dcm", "r.sr.dcm"):
+        made = dcmread(out / name)
+        assert (made.PatientName, made.PatientID) == (IDENTITY["PatientName"], IDENTITY["PatientID"])
+        assert not {"PatientAddress", "InstitutionName"} & set(made.dir())
+        (out / name).unlink()
+    assert not told(everything_in(out) + ended.out + ended.err + caplog.text)
+
+
+@pytest.mark.row("identity")
 def test_refusals(scan: Path, no_models: Callable[..., Any], tmp_path: Path) -> None:
     file = next(scan.iterdir())
     file.write_bytes(file.read_bytes()[:-100])

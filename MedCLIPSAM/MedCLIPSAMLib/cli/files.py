@@ -28,7 +28,7 @@ def file_stem(number: int, name: str) -> str:
 
 
 def check_file(path: Path, *suffixes: str, force: bool) -> None:
-    """Refuse the path of a new file.
+    """Refuse the path of a new file, which ends in one of some suffixes.
 
     Raises:
         InputError: another ending, a folder, there already without `force`, or its folder cannot be written to.

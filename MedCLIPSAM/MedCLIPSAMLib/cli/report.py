@@ -87,6 +87,7 @@ def make_report(
             **reading,
         },
         "output": [str(path) for path in saved.files],
+        "left_out": list(saved.left_out),
         "evidence": [str(path) for path in evidence],
         "models": {
             role: {
@@ -148,6 +149,8 @@ def print_results(report: Mapping[str, Any], console: Console, file: Path | None
     console.print(table)
     if overlap:
         console.print(overlap_line(overlap), soft_wrap=True)
+    if report["left_out"]:
+        console.print(left_out_line(report["left_out"], written=bool(report["output"])), soft_wrap=True)
     unknown = [prompt["name"] for prompt in report["prompts"] if prompt["taken_for"] == ""]
     if unknown:
         console.print(unknown_line(unknown, report["models"]["clip"]["name"], report["vocabulary"]), soft_wrap=True)
@@ -184,6 +187,13 @@ def overlap_line(prompts: Sequence[str]) -> Text:
         f"Warning: prompts overlap, and the label map has less of {', '.join(prompts)} than was found: "
         "where they do, it keeps the earlier prompt. --separate, or .seg.nrrd, keeps all."
     )
+
+
+def left_out_line(prompts: Sequence[str], *, written: bool) -> Text:
+    """What was not found, where the file cannot hold an empty segment."""
+    if not written:
+        return Text("No segmentation is written: nothing was found, and a file of this kind has no empty segments.")
+    return Text(f"Not in the file, which has no empty segments: {', '.join(prompts)}.")
 
 
 def unknown_line(prompts: Sequence[str], model: str, vocabulary: Sequence[str]) -> Text:

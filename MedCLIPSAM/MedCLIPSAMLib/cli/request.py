@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ..engine.volume import Modality, SliceStack, Window
 
 
+REPORTS = (".json", ".sr.dcm")  # endings
+
+
 def read_prompts(
     texts: Sequence[str] | None,
     file: Path | None,
@@ -46,6 +49,21 @@ def read_prompts(
             raise InputError(f"The point {text!r} is of no prompt here; start it with the name of one: {known}.")
         by_name[name] = replace(by_name[name], points=(*by_name[name].points, point))
     return PromptSet(tuple(by_name.values()))
+
+
+def read_reports(files: Sequence[Path] | None) -> tuple[Path | None, Path | None]:
+    """The report in JSON, and the structured report in DICOM, by the endings of names; others are checked later.
+
+    Raises:
+        InputError: two of a kind.
+    """
+    chosen: dict[bool, Path] = {}
+    for file in files or ():
+        is_dicom = file.name.lower().endswith(REPORTS[1])
+        if is_dicom in chosen:
+            raise InputError(f"{chosen[is_dicom]} and {file} are two reports of a kind; name one.")
+        chosen[is_dicom] = file
+    return chosen.get(False), chosen.get(True)
 
 
 def read_settings(*, axis: str, window: str | None, **choices: Any) -> Settings:

@@ -81,7 +81,13 @@ class Menus:
             # The dialog has not asked about files that are named after the segments.
             asked = asked and output_files(path, segment_names(segmentation_node))[0] == path
             saved = save(segmentation_node, volume_node, path, force=asked)
-            self._told(saved.files)
+            if saved.files:
+                self._told(saved.files)
+            if saved.left_out:
+                names = ", ".join(saved.left_out)
+                self._tell(
+                    _("Not in {path}, which cannot hold empty segments: {names}.").format(path=path, names=names)
+                )
             transform = bending_transform(segmentation_node)
             if transform is not None:
                 text = _("{path} holds the voxels without the transform {name} above them; a saved scene keeps it.")

@@ -14,6 +14,7 @@ from ..engine.errors import InputError
 from ..engine.machine.temporary import temporary_folder
 from ..engine.volume import MODALITIES, Modality, Volume, guess_modality
 from .dicom.loading import MODALITY, load_series
+from .dicom.origin import keep_picture_origin
 from .dicom.picture import read_dicom_picture
 from .dicom.series import Pictures, find_series
 from .files import metaimage, nifti, nrrd
@@ -125,7 +126,10 @@ def _read(path: Path, series: str | None, frame: int | None) -> Any:
         found = find_series(path, series, frame)
         if not isinstance(found, Pictures):
             return load_series(path, found)
-        return _load_picture(path, found.name, read_dicom_picture(_only(path, found), frame))
+        file = _only(path, found)
+        node = _load_picture(path, found.name, read_dicom_picture(file, frame))
+        keep_picture_origin(node, file, frame)
+        return node
     if series is not None:
         raise InputError(f"{path} is no DICOM folder; leave out --series.")
     suffix = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), None)

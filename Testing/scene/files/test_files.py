@@ -235,7 +235,7 @@ def test_a_result_where_nothing_was_found_is_saved_too(suffix: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("out.nrrd", "no known ending; use .seg.nrrd, .nii.gz, .mrb or .png"),
+        ("out.nrrd", "no known ending; use .seg.nrrd, .nii.gz, .mrb, .seg.dcm, .rtstruct.dcm, .stl, .obj or .png"),
         ("out", "no known ending"),
         ("absent/out.mrb", "absent does not exist; create it"),
         ("folder.mrb", "is a folder"),

@@ -17,7 +17,7 @@ from ..chain import check_wordings, open_session, read_source, run_prompts
 from ..console import stderr, stdout
 from ..files import check_apart, check_file, check_folder, new_file, new_files, reserved
 from ..progress import Stopwatch
-from ..request import read_range, slices_of
+from ..request import REPORTS, read_range, read_reports, slices_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +36,11 @@ def segment(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="OUT", help="File to write: .seg.nrrd, .nii.gz, .mrb, or .png of a picture."
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="File to write: .seg.nrrd, .nii.gz, .mrb; of DICOM .seg.dcm, .rtstruct.dcm; surfaces .stl, .obj; "
+            ".png of a picture.",
         ),
     ],
     chain: options.ChainOptions,
@@ -54,7 +58,12 @@ def segment(
         typer.Option("--evidence", metavar="DIR", help="Folder for scores as CSV, and pictures."),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="What was done and found, as JSON.")
+        list[Path] | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="What was done and found: .json; .sr.dcm measures as a DICOM structured report. Once for each.",
+        ),
     ] = None,
     overlay: Annotated[
         Path | None, typer.Option("--overlay", metavar="PNG", help="Of a picture: the segments drawn on it.")
@@ -86,10 +95,11 @@ def segment(
     watch = Stopwatch(console)
     with watch.stage("starting", "Starting"):
         meaning, settings = chain.read_modality(), chain.read_settings()
-        targets = _Targets(output, evidence, report, overlay, uncertainty, separate, force, json, quiet)
+        account, measures = read_reports(report)
+        targets = _Targets(output, evidence, account, measures, overlay, uncertainty, separate, force, json, quiet)
         targets.check(volume, [prompt.name for prompt in asked])
         check_wordings(asked, chain.clip, watch)
-    with reserved(output, evidence, report, overlay, uncertainty):
+    with reserved(output, evidence, account, measures, overlay, uncertainty):
         _segment(volume, meaning, asked, limits, chain, settings, targets, watch, console)
 
 
@@ -100,6 +110,7 @@ class _Targets:
     output: Path
     evidence: Path | None
     report: Path | None
+    measures: Path | None
     overlay: Path | None
     uncertainty: Path | None
     separate: bool
@@ -110,19 +121,23 @@ class _Targets:
     def check(self, volume: Path, names: Sequence[str]) -> None:
         from ...scene.files.maps import check_map, map_files
         from ...scene.files.saving import check_output, output_files
+        from ...scene.pacs.source import check_highdicom
 
         maps: Sequence[Path] = ()
         if self.uncertainty is not None:
             maps = map_files(check_map(self.uncertainty, names, force=self.force), names)
         output = check_output(self.output, force=self.force, names=names, separate=self.separate)
         files = output_files(output, names, separate=self.separate)
-        check_apart(volume, *files, *maps, self.evidence, self.report, self.overlay)
+        check_apart(volume, *files, *maps, self.evidence, self.report, self.measures, self.overlay)
         if self.overlay is not None:
             check_file(self.overlay, ".png", force=self.force)
         if self.evidence is not None:
             check_folder(self.evidence, force=self.force)
         if self.report is not None:
-            check_file(self.report, ".json", force=self.force)
+            check_file(self.report, *REPORTS, force=self.force)
+        if self.measures is not None:
+            check_file(self.measures, *REPORTS, force=self.force)
+            check_highdicom(self.measures)
 
 
 def _segment(
@@ -141,10 +156,13 @@ def _segment(
     from ...engine.volume import SliceStack
     from ...scene.files.maps import check_map_grid, map_files
     from ...scene.files.saving import check_slices
+    from ...scene.pacs.source import source_of
 
     check_slices(targets.output, source.node)
     if targets.overlay is not None:
         check_slices(targets.overlay, source.node, instead="--evidence")
+    if targets.measures is not None:
+        source_of(targets.measures, source.node)
     if targets.uncertainty is not None:
         check_map_grid(targets.uncertainty, source.node)
     stack = SliceStack(source.volume, settings.axis)
@@ -159,13 +177,15 @@ def _segment(
     from ...scene.files.saving import save
     from ...scene.remarks import how_read
     from ..doubts import write_doubts
+    from ..measures import write_measures
     from ..report import as_json, make_report, print_results
 
     output = targets.output
     with watch.stage("saving", f"Saving {output.name}"):
         saved = save(node, source.node, output, force=targets.force, separate=targets.separate)
     missing = [prompt.name for prompt in asked][len(results) :]
-    with _telling_what_is_saved(f"{output} is saved" + (f" without {', '.join(missing)}" if missing else "")):
+    state = "is saved" if saved.files else "is not written, as nothing was found"
+    with _telling_what_is_saved(f"{output} {state}" + (f" without {', '.join(missing)}" if missing else "")):
         drawn = [] if targets.overlay is None else [targets.overlay]
         if targets.overlay is not None:
             with watch.stage("pictures", f"Drawing {targets.overlay.name}"), new_file(targets.overlay) as unfinished:
@@ -179,6 +199,9 @@ def _segment(
             return account
 
         account, doubts = write_report(), None
+        if targets.measures is not None and write_measures(targets.measures, node, source.node, account):
+            drawn.append(targets.measures)
+            account = write_report()
         if targets.uncertainty is not None:
             maps = map_files(targets.uncertainty, [prompt.name for prompt in asked])[: len(results)]
             doubts = write_doubts(session, source, node, results, maps, console, watch)

@@ -14,9 +14,12 @@ from ...engine.machine.temporary import temporary_folder
 from ..names import check_name
 from ..remarks import add_remark, keep_choice
 from ..voxels import add_to_scene, read_files, set_voxels
+from .headers import number_of
+from .origin import keep_origin
 from .places import Grid
 from .series import Series
 from .single import write_frames
+from .slices import FAR
 
 MODALITY = "DICOM.Modality"  # the name 3D Slicer gives this attribute in the subject hierarchy
 _ROUNDING = 2  # grey levels by which channels of one grey differ where they were stored as luminance and colour
@@ -44,6 +47,7 @@ def load_series(source: Path, series: Series) -> Any:
     add_to_scene(node, series.name, source)
     # Greys of a screen are no Hounsfield units.
     node.SetAttribute(MODALITY, "OT" if is_colour else series.modality)
+    _keep_origin(node, series)
     keep_choice(node, "series", series.series)
     if series.frame is not None:
         keep_choice(node, "frame", dict(zip(("number", "of", "what"), series.frame, strict=True)))
@@ -54,6 +58,13 @@ def load_series(source: Path, series: Series) -> Any:
     for remark in series.remarks:
         add_remark(node, remark)
     return node
+
+
+def _keep_origin(node: Any, series: Series) -> None:
+    row_mm, column_mm = np.linalg.norm(series.grid.ijk_to_ras[:3, 1::-1], axis=0)
+    said = number_of(series.slices[0].header, "SliceThickness")
+    thickness = said if 0 < said < FAR else series.grid.step
+    keep_origin(node, series.slices, series.grid.places.tolist(), np.array([row_mm, column_mm]), thickness)
 
 
 def _read(source: Path, series: Series) -> Any:

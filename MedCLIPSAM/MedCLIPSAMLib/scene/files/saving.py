@@ -25,6 +25,7 @@ from ..geometry import bending_transform, ijk_to_engine, ijk_to_ras
 from ..hidden import add_hidden_node
 from ..host import quiet
 from ..names import check_name, safe_names
+from ..pacs.source import check_highdicom, source_of
 from ..pictures import UNKNOWN_SIZE, read_numbers
 from ..remarks import remarks
 from ..segmentation.segments import read_segment
@@ -33,8 +34,13 @@ from ..voxels import set_voxels
 from . import nifti, nrrd
 from .contents import check_contents
 from .replacing import move_into_place
+from .surfaces import is_whole_surface, write_surfaces
 
-SUFFIXES = (".seg.nrrd", ".nii.gz", ".mrb", ".png")
+SUFFIXES = (".seg.nrrd", ".nii.gz", ".mrb", ".seg.dcm", ".rtstruct.dcm", ".stl", ".obj", ".png")
+
+_DICOM = (".seg.dcm", ".rtstruct.dcm")
+_FILLED = (*_DICOM, ".stl", ".obj")  # what no segment without voxels can be in
+_ONE_EACH = (".png", ".stl")  # of several segments, one file for each in any case
 
 _PATTERN = re.compile(r"[][*?]")
 _FORMATS = {".nrrd": nrrd, ".gz": nifti}
@@ -49,10 +55,12 @@ class Saved:
     Attributes:
         files: that were written, the one that was asked for first.
         lost: by the name of each segment that a label map does not hold whole, the voxels that an earlier one has.
+        left_out: names of segments without voxels, which files of this kind cannot hold; all of them: no file.
     """
 
     files: tuple[Path, ...]
     lost: dict[str, int] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
 def check_output(path: str | Path, *, force: bool = False, names: Sequence[str] = (), separate: bool = False) -> Path:
@@ -63,7 +71,7 @@ def check_output(path: str | Path, *, force: bool = False, names: Sequence[str] 
 
     Raises:
         InputError: a name that is not in UTF-8, unknown ending, no such folder, not writable, a folder, there
-            already without `force`, or a scene that is to be one file for each segment.
+            already without `force`, a scene that is to be one file for each segment, or a package is missing.
     """
     path = Path(path)
     path = path.resolve() if path.is_symlink() else path
@@ -72,6 +80,8 @@ def check_output(path: str | Path, *, force: bool = False, names: Sequence[str] 
         raise InputError(f"{path} has no known ending; use {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}.")
     if separate and _suffix(path) == ".mrb":
         raise InputError(f"{path} is a scene, which has all segments in one file; leave out --separate.")
+    if _suffix(path) == ".seg.dcm":
+        check_highdicom(path)
     check_place(path, output_files(path, names, separate=separate), force=force)
     return path
 
@@ -100,8 +110,11 @@ def check_slices(path: Path, volume_node: Any, instead: str = ".nii.gz") -> None
         instead: what to use for a volume.
 
     Raises:
-        InputError: a picture, which has one slice, of a volume that has several; NIfTI of a sheared grid.
+        InputError: a picture, which has one slice, of a volume that has several; NIfTI of a sheared grid; DICOM where
+            the volume was not read from it.
     """
+    if _suffix(path) in _DICOM:
+        source_of(path, volume_node, in_space=_suffix(path) == ".rtstruct.dcm")
     if _suffix(path) == ".nii.gz":
         check_right_angles(volume_node, path)
     slices = volume_node.GetImageData().GetDimensions()[2]
@@ -110,11 +123,11 @@ def check_slices(path: Path, volume_node: Any, instead: str = ".nii.gz") -> None
 
 
 def output_files(path: Path, names: Sequence[str] = (), *, separate: bool = False) -> tuple[Path, ...]:
-    """The files that saving to `path` makes: with a NIfTI file also the names of its labels.
+    """The files that saving to `path` makes: with a NIfTI file also the names of its labels, with OBJ the colours.
 
     Args:
         names: of the segments.
-        separate: one file for each, named after it; so it is for pictures of several segments in any case.
+        separate: one file for each, named after it; so it is for pictures and STL of several segments in any case.
     """
     return tuple(file for target in _targets(path, names, separate) for file in _with_names(target))
 
@@ -130,11 +143,13 @@ def save(
     `.seg.nrrd` keeps everything. `.nii.gz` is a label map on the grid of the volume's file, with label n for
     the n-th segment, and beside it `.labels.json` with the names: {"1": "liver"}; where segments overlap, the
     earlier one keeps its voxels. `.mrb` is the whole scene. `.png` is white on black, as the slice is displayed.
+    `.seg.dcm` and `.rtstruct.dcm` lie on the frames of the DICOM series of the volume, `.stl` and `.obj` are surfaces
+    in LPS; segments without voxels are left out there, and where none has any, no file is written.
 
     Args:
         segmentation_node: vtkMRMLSegmentationNode.
         volume_node: the volume it belongs to.
-        path: ends in .seg.nrrd, .nii.gz, .mrb or .png; the ending says what is written.
+        path: ends in one of `SUFFIXES`, which says what is written.
         force: replace existing files.
         separate: as of `output_files`.
 
@@ -146,9 +161,19 @@ def save(
     ids, names = segmentation.GetSegmentIDs(), segment_names(segmentation_node)
     path = check_output(path, force=force, names=names, separate=separate)
     check_slices(path, volume_node)
-    targets, files = _targets(path, names, separate), output_files(path, names, separate=separate)
-    shares = [ids] if targets == [path] else [[segment_id] for segment_id in ids]
+    targets = _targets(path, names, separate)
+    shares = [list(ids)] if targets == [path] else [[segment_id] for segment_id in ids]
+    filled = _filled(segmentation_node, volume_node, path, ids)
+    left_out = tuple(name for segment_id, name in zip(ids, names, strict=True) if segment_id not in filled)
+    if left_out:
+        shares = [[segment_id for segment_id in share if segment_id in filled] for share in shares]
+        targets = [target for target, share in zip(targets, shares, strict=True) if share]
+        shares = [share for share in shares if share]
+    files = tuple(file for target in targets for file in _with_names(target))
     lost: dict[str, int] = {}
+    if not targets:
+        _log.warning("%s is not written: no segment has voxels, and such a file has no empty segments.", path.name)
+        return Saved(files, lost, left_out)
     try:
         # A folder beside the target: on the same disk, so that the move at the end cannot fail half-way.
         with temporary_folder(path.parent) as folder:
@@ -161,7 +186,7 @@ def save(
             move_into_place(folder, files[::-1])
     except OSError as error:
         raise InputError(f"{path} could not be written ({error.strerror}); choose another place.") from None
-    return Saved(files, lost)
+    return Saved(files, lost, left_out)
 
 
 def segment_names(segmentation_node: Any) -> list[str]:
@@ -171,7 +196,7 @@ def segment_names(segmentation_node: Any) -> list[str]:
 
 
 def _targets(path: Path, names: Sequence[str], separate: bool) -> list[Path]:
-    if not names or not (separate or (_suffix(path) == ".png" and len(names) > 1)):
+    if not names or not (separate or (_suffix(path) in _ONE_EACH and len(names) > 1)):
         return [path]
     suffix = path.name[-len(_suffix(path) or "") :]  # in the case it was typed
     stem = path.name[: -len(suffix)]
@@ -179,6 +204,8 @@ def _targets(path: Path, names: Sequence[str], separate: bool) -> list[Path]:
 
 
 def _with_names(path: Path) -> tuple[Path, ...]:
+    if _suffix(path) == ".obj":
+        return (path, path.with_suffix(".mtl"))
     if _suffix(path) != ".nii.gz":
         return (path,)
     return (path, path.with_name(path.name[: -len(".nii.gz")] + ".labels.json"))
@@ -191,6 +218,10 @@ def _is_whole(path: Path) -> bool:
             return _archive_is_whole(path)
         if _suffix(path) == ".png":
             return read_numbers(path).size > 0
+        if _suffix(path) in (".stl", ".obj"):
+            return is_whole_surface(path)
+        if _suffix(path) in _DICOM:
+            return path.stat().st_size > 0  # Python says when a disk is full
         check_contents(path, format_of(path).stored_voxels(path))
     except (InputError, ValueError, KeyError, zipfile.BadZipFile):
         return False
@@ -229,17 +260,42 @@ def _write(segmentation_node: Any, volume_node: Any, path: Path, ids: Sequence[s
         return _write_mask(segmentation_node, volume_node, path, ids)
     if _suffix(path) == ".nii.gz":
         return _write_labels(segmentation_node, volume_node, path, ids, lost)
+    if _suffix(path) in _DICOM:
+        _write_dicom(segmentation_node, volume_node, path, ids)
+        return True
+    if _suffix(path) in (".stl", ".obj"):
+        with _to_write(segmentation_node, ids, copied=True) as node:
+            return write_surfaces(node, path, ids)
     with _to_write(segmentation_node, ids) as node:
         storage = slicer.vtkMRMLSegmentationStorageNode()
         storage.SetFileName(str(path))
         return bool(storage.WriteData(node))
 
 
+def _filled(segmentation_node: Any, volume_node: Any, path: Path, ids: Sequence[str]) -> Sequence[str]:
+    """Of some segments those that a file of this kind can hold."""
+    if _suffix(path) not in _FILLED:
+        return ids
+    masks = ((segment_id, read_segment(segmentation_node, volume_node, segment_id)) for segment_id in ids)
+    if _suffix(path) not in _DICOM:
+        return [segment_id for segment_id, mask in masks if mask.any()]
+    origin = source_of(path, volume_node)
+    return [segment_id for segment_id, mask in masks if next(origin.on_frames(mask), None) is not None]
+
+
+def _write_dicom(segmentation_node: Any, volume_node: Any, path: Path, ids: Sequence[str]) -> None:
+    if _suffix(path) == ".seg.dcm":
+        from ..pacs.seg import write_seg as write
+    else:
+        from ..pacs.rtstruct import write_rtstruct as write
+    write(segmentation_node, volume_node, source_of(path, volume_node), path, ids)
+
+
 @contextmanager
-def _to_write(segmentation_node: Any, ids: Sequence[str]) -> Iterator[Any]:
+def _to_write(segmentation_node: Any, ids: Sequence[str], *, copied: bool = False) -> Iterator[Any]:
     """The segmentation itself, or a copy: of some segments only, or with the linear transforms above it applied."""
     others = set(segmentation_node.GetSegmentation().GetSegmentIDs()) - set(ids)
-    if segmentation_node.GetParentTransformNode() is None and not others:
+    if segmentation_node.GetParentTransformNode() is None and not others and not copied:
         yield segmentation_node
         return
     copy = add_hidden_node("vtkMRMLSegmentationNode", segmentation_node.GetName())
