@@ -6,14 +6,19 @@ import os
 
 import torch
 
+_ISA = "ONEDNN_MAX_CPU_ISA"
+
 
 def say_amx(there: bool) -> None:
     """Have PyTorch report for the rest of this process that the processor multiplies matrices in bf16, or does not.
 
-    Where it is not to be there, oneDNN goes without it too, here and in processes that are started from here; it reads
-    the variable before its first product.
+    Where it is not to be there, oneDNN goes without it too. Processes that are started from here ask the processor
+    themselves, in both.
     """
     if not there:
-        os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE"
+        os.environ[_ISA] = "AVX512_CORE"
+        matrix = torch.ones(64, 64, dtype=torch.bfloat16)
+        _ = matrix @ matrix  # oneDNN reads the variable before its first product, and never again
+        del os.environ[_ISA]  # else they would believe in AMX, and compute as slowly as without
     told = torch.cpu.get_capabilities
     torch.cpu.get_capabilities = lambda: {**told(), "amx_bf16": there}
