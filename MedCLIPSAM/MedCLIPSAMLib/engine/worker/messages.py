@@ -156,7 +156,7 @@ class Doubted:
     """How sure the chain is of a segment, see `Uncertainty`.
 
     Attributes:
-        map: float32, in bits: 0 where it is certain, 1 where it might as well toss a coin.
+        map: uint8, in 255ths of a bit: 0 where it is certain, 255 where it might as well toss a coin.
         slices: number and expected loss of each, the least sure first.
     """
 
@@ -184,8 +184,20 @@ Answer = Opened | Progress | Drawn | SliceEvidence | SegmentEvidence | Doubted |
 _KNOWN = {
     kind.__name__: kind
     for kind in (
-        *(Open, Preview, Edit, Segment, Doubt, Doubted, Block, Import, Download, Cancel, Prompt, Point, Region, Settings, Window),
-        *(Opened, Stored, Drawn, Failure, Progress, SliceEvidence, SliceSummary, SegmentEvidence, Frame),
+        *(Open, Preview, Edit, Segment, Doubt, Import, Download, Cancel, Prompt, Point, Region, Settings, Window),
+        *(
+            Opened,
+            Stored,
+            Drawn,
+            Doubted,
+            Block,
+            Failure,
+            Progress,
+            SliceEvidence,
+            SliceSummary,
+            SegmentEvidence,
+            Frame,
+        ),
     )
 }
 
