@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..desk import GRID, TEXT
+from ..test_keys import CONTROL, press
 
 MAP = "How sure"
 
@@ -70,7 +71,7 @@ def slice_in_view(desk: Any) -> int | None:
     return shown_slice(desk.panel.asking().closed_stack(), desk.volume)
 
 
-def test_from_a_segment_to_its_least_sure_slices(desk, capsys):
+def test_from_a_segment_to_its_least_sure_slices(desk, window, capsys):
     ui = desk.ui
     desk.type(0, "liver")
     desk.type(1, "brain")
@@ -102,12 +103,15 @@ def test_from_a_segment_to_its_least_sure_slices(desk, capsys):
     order = []
     for number in range(1, 5):
         assert ui.nextUnsureButton.enabled
-        ui.nextUnsureButton.click()
+        press(desk.app.focusWidget(), "PageDown", CONTROL)
         order.append(slice_in_view(desk))
         assert ui.seenLabel.text == f"{number} of 4 seen"
     assert sorted(order) == [0, 1, 2, 3]
     assert not ui.nextUnsureButton.enabled
-    ui.lessSureButton.click()
+    press(window, "PageUp", CONTROL)
+    assert slice_in_view(desk) == order[-1], "the key is another's outside of the panel"
+    ui.detailsCollapsibleButton.collapsed = False
+    press(ui.wordingsEdit, "PageUp", CONTROL)
     assert slice_in_view(desk) == order[-2]
     assert ui.seenLabel.text == "4 of 4 seen"
 
