@@ -12,6 +12,7 @@ from ...engine.session.evidence import Progress, SegmentEvidence
 from ...engine.session.settings import Settings
 from ...engine.volume.region import Region
 from ...engine.worker.messages import Doubted
+from ...scene.geometry import ijk_to_ras
 from ...scene.views.doubt_map import DoubtMap
 from ...scene.views.slice_views import jump_to_slice
 from ..prompt_table import colour_of
@@ -209,9 +210,10 @@ class ReviewPart:
         return measured
 
     def _basis(self) -> tuple[Any, ...]:
-        """The volume as it is, and what is chosen to look at it."""
+        """The volume as it is and where it is, and what is chosen to look at it."""
         choice = self._panel.asking().choice()
-        return choice, choice.volume_node.GetImageData().GetMTime()
+        node = choice.volume_node
+        return choice, node.GetImageData().GetMTime(), ijk_to_ras(node).tobytes(), node.GetTransformNodeID()
 
     def _settings(self) -> Settings:
         return self._panel.asking().choice().settings()
