@@ -69,6 +69,7 @@ class MedCLIPSAMParameterNode:
         axis, window, clip, saliency, segmenter, device: values of MedCLIPSAMLib.panel.choices.
         follow: preview again when another slice comes into view.
         opacity: of the heat map.
+        showUnsure, unsureOpacity: whether, and how, it is seen in the views where a segment is not sure.
     """
 
     volume: vtkMRMLScalarVolumeNode
@@ -86,6 +87,8 @@ class MedCLIPSAMParameterNode:
     device: str = "auto"
     follow: bool = False
     opacity: Annotated[float, WithinRange(0, 1)] = 0.4
+    showUnsure: bool = True
+    unsureOpacity: Annotated[float, WithinRange(0, 1)] = 0.6
 
 
 class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -116,6 +119,7 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
         self.addObserver(scene, scene.StartSaveEvent, self.onSceneStartSave)
+        self.addObserver(scene, scene.EndSaveEvent, self.onSceneEndSave)
         self.packages.show()
         self.initializeParameterNode()
 
@@ -156,6 +160,12 @@ class MedCLIPSAMWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """A preview is not part of the scene, and the views are saved as they are without it."""
         if self.panel is not None:
             self.panel.slice_part.hide()
+            self.panel.review.put_away()
+
+    def onSceneEndSave(self, caller: Any, event: Any) -> None:
+        """Where a segment is not sure is seen again."""
+        if self.panel is not None:
+            self.panel.refresh()
 
     @vtk.calldata_type(vtk.VTK_OBJECT)
     def onNodeAboutToBeRemoved(self, caller: Any, event: Any, node: Any) -> None:

@@ -214,6 +214,14 @@ def _states(screen: Screen, case: Case) -> None:
     ui.promptTable.setCurrentCell(0, TEXT)
     ui.show3DButton.click()
     screen.shoot("result", ("Red", "View1"))
+    ui.promptTable.setCurrentCell(len(case.prompts) - 2, TEXT)
+    ui.unsureButton.click()
+    desk.wait(lambda: not panel.review.measuring, 600)
+    for _ in range(3):
+        ui.nextUnsureButton.click()
+    screen.shoot("review")
+    ui.promptTable.setCurrentCell(0, TEXT)
+    desk.look_at(round(case.slice * (slices - 1)))
     screen.darken()
     screen.shoot("result-dark", ("Red", "View1"))
 

@@ -41,3 +41,22 @@ def desk(app) -> Iterator[Desk]:
     application.unload_modules()
     for view in views:  # closing the scene leaves them
         slicer.mrmlScene.RemoveNode(view)
+
+
+@pytest.fixture
+def window(desk) -> Iterator[Any]:
+    """3D Slicer's window, in short: the panel, and a field of another module beside it."""
+    from PySide6.QtTest import QTest
+    from PySide6.QtWidgets import QLineEdit, QWidget
+
+    panel = desk.widget.parent
+    top = QWidget()
+    beside = QLineEdit(top)
+    panel.setParent(top)
+    panel.show()
+    top.show()
+    top.activateWindow()
+    assert QTest.qWaitForWindowActive(top)
+    yield beside
+    panel.setParent(None)
+    top.close()

@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 CONTROL, SHIFT, PAD = "ControlModifier", "ShiftModifier", "KeypadModifier"
-
-
-@pytest.fixture
-def window(desk) -> Iterator[Any]:
-    """3D Slicer's window, in short: the panel, and a field of another module beside it."""
-    from PySide6.QtTest import QTest
-    from PySide6.QtWidgets import QLineEdit, QWidget
-
-    panel = desk.widget.parent
-    top = QWidget()
-    beside = QLineEdit(top)
-    panel.setParent(top)
-    panel.show()
-    top.show()
-    top.activateWindow()
-    assert QTest.qWaitForWindowActive(top)
-    yield beside
-    panel.setParent(None)
-    top.close()
 
 
 @pytest.fixture
@@ -90,5 +70,7 @@ def test_the_tooltips_name_the_keys(desk):
         ("previewButton", "Ctrl+Return"),
         ("segmentButton", "Ctrl+Shift+Return"),
         ("cancelButton", "Esc"),
+        ("lessSureButton", "Ctrl+PgUp"),
+        ("nextUnsureButton", "Ctrl+PgDown"),
     ):
         assert f"({keys})" in getattr(desk.ui, name).toolTip

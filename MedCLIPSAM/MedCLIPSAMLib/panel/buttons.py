@@ -28,6 +28,8 @@ _KEYS = {
     "previewButton": ("Ctrl+Return", "Ctrl+Enter"),
     "segmentButton": ("Ctrl+Shift+Return", "Ctrl+Shift+Enter"),
     "cancelButton": ("Esc",),
+    "lessSureButton": ("Ctrl+PgUp",),
+    "nextUnsureButton": ("Ctrl+PgDown",),
 }
 
 

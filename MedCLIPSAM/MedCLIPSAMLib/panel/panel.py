@@ -12,16 +12,15 @@ from ..engine.errors import MedCLIPSAMError
 from ..engine.session.evidence import SegmentEvidence
 from ..scene.run import RunProgress
 from ..scene.segmentation.segments import colour_segment
-from ..scene.views.slice_views import jump_to_slice
 from ..scene.volumes import colour_remark
 from .asking import Asking
 from .buttons import add_icons, add_shortcuts
 from .choices import Choices
-from .evidence_plot import EvidencePlot
 from .history import History
 from .link import EngineLink
 from .menus import Menus
 from .prompt_table import PromptTable, colour_of
+from .review.review_part import ReviewPart
 from .rows import Colour, Outcome, Row, Rows
 from .setup.models import ROLES, ModelRow, ModelsFolder
 from .setup.saliency import give_way
@@ -49,15 +48,14 @@ class Panel:
         self.run: VolumeRun | None = None
         self._remarked = ""  # of the volume that is chosen
         self._stored_rows: str | None = None  # of the table as it is, as JSON
-        self._evidence: dict[str, SegmentEvidence] = {}  # by the key of the row, of this session only
         self._choices = Choices(ui, self._chosen)
         self._models = {role: ModelRow(role, ui, self._chosen) for role in ROLES}
         self._models_folder = ModelsFolder(ui, self._models_moved)
         self.table = PromptTable(ui, self._rows_changed, self._row_selected, self._coloured)
-        self._plot = EvidencePlot(ui.plotLabel, lambda index: self.guarded(lambda: self._go_to(index))())
         self._menus = Menus(ui, self.table, self._nodes, self.pressed, self.tell)
         self.slice_part = SlicePart(self)
         self.preview = self.slice_part.preview
+        self.review = ReviewPart(self)
         for button, call in (
             (ui.segmentButton, self.segment_volume),
             (ui.cancelButton, self.cancel),
@@ -92,7 +90,7 @@ class Panel:
                 if remark != self._remarked and parameters.volume is not None:  # else another sentence says why
                     self.tell(remark)
                 self._remarked = remark
-                self._evidence.clear()
+                self.review.clear()
                 self.table.show(self.table.rows)
             if parameters.rows != self._stored_rows:
                 self._stored_rows = parameters.rows
@@ -125,6 +123,8 @@ class Panel:
 
     def _leave(self) -> None:
         """Ends all that belongs to the scene, or to the parameter set, as it is now."""
+        if self.review.measuring:
+            self.tell(_("The run has ended."))
         if self.run is not None:
             if self.run.running or self.run.partial:
                 self.tell(_("The run has ended."))
@@ -134,7 +134,7 @@ class Panel:
         self.preview.clear()
         self.ui.previewLabel.text = ""
         self.opened.forget()
-        self._evidence.clear()
+        self.review.clear()
         self.history.forget()
 
     def _chosen(self, parameter: str, value: str) -> None:
@@ -174,7 +174,7 @@ class Panel:
     def refresh(self) -> None:
         """Offers what can be done now, and shows what there is."""
         ui, parameters = self.ui, self.parameters
-        running = self.run is not None and self.run.running
+        running = self._running
         part = self.run is not None and self.run.partial > 0
         busy = running or part  # a part waits for the user's word before anything else changes
         has_volume = parameters is not None and parameters.volume is not None
@@ -193,8 +193,6 @@ class Panel:
         ui.segmentButton.enabled = has_volume and len(self.table.rows) > 0 and not busy
         ui.cancelButton.enabled = running
         ui.keepButton.visible = ui.discardButton.visible = part
-        for shortcut in self._shortcuts["cancelButton"]:
-            shortcut.enabled = running  # else the key is that of whoever has the focus
         segmentation = parameters.segmentation if parameters is not None else None
         ui.undoButton.enabled = self.history.can_undo(segmentation) and not busy
         ui.redoButton.enabled = self.history.can_redo(segmentation) and not busy
@@ -202,15 +200,14 @@ class Panel:
         ui.restartButton.enabled = self.link.running
         ui.segmentsTable.setSegmentationNode(segmentation)
         ui.show3DButton.setSegmentationNode(segmentation)
-        evidence = self._evidence.get(row.key) if row is not None else None
-        if row is not None and evidence is not None:
-            first, last = evidence.slices[0].index, evidence.slices[-1].index
-            text = _("Presence of {name} on slices {first} to {last}:")
-            ui.evidenceLabel.text = text.format(name=row.title, first=first, last=last)
-            self._plot.show(evidence.slices, colour_of(row))
-        else:
-            ui.evidenceLabel.text = ""
-            self._plot.clear()
+        self.review.refresh(busy=busy)
+        for name in ("cancelButton", "lessSureButton", "nextUnsureButton"):
+            for shortcut in self._shortcuts[name]:
+                shortcut.enabled = getattr(ui, name).enabled  # else the key is that of whoever has the focus
+
+    @property
+    def _running(self) -> bool:
+        return self.review.measuring or (self.run is not None and self.run.running)
 
     def tell(self, sentence: str) -> None:
         """Says something in the status line."""
@@ -222,7 +219,7 @@ class Panel:
         needed = [parameters.volume, parameters.segmentation]
         if node not in [each for each in needed if each is not None]:
             return
-        running = self.run is not None and self.run.running
+        running = self._running
         self._leave()
         if running:
             self.tell(_("{name} was removed; the run has ended.").format(name=node.GetName()))
@@ -231,10 +228,6 @@ class Panel:
     def asking(self) -> Asking:
         """What is chosen, as the engine is asked for it."""
         return Asking(self.parameters, self.opened, self._failed)
-
-    def _go_to(self, index: int) -> None:
-        if self.parameters is not None and self.parameters.volume is not None:
-            jump_to_slice(self.asking().closed_stack(), self.parameters.volume, index)
 
     # Runs over the volume
 
@@ -258,6 +251,9 @@ class Panel:
 
     def cancel(self) -> None:
         """Stops the run."""
+        if self.review.measuring:
+            self.review.cancel()
+            return
         run = self.run
         if run is None or not run.running:
             return
@@ -277,6 +273,7 @@ class Panel:
         if run is not None and run.partial:
             found = run.partial
             run.keep_part()
+            self.review.forget(run.job.key)
             self._became(run.job.key, Outcome(found, found, cancelled=True))
             self.tell(_("Kept {count} slices.").format(count=found))
             self.refresh()
@@ -302,7 +299,8 @@ class Panel:
 
     def _finished(self, key: str, evidence: SegmentEvidence, edited: tuple[int, ...]) -> None:
         found = sum(part.found for part in evidence.slices)
-        self._evidence[key] = evidence
+        if self.run is not None:
+            self.review.ran(key, self.run.job.prompt, evidence, self.run.region)
         outcome = Outcome(found, len(evidence.slices), evidence.taken_for != "", judged=evidence.judged)
         self._became(key, outcome, accepted=edited)
 
@@ -342,7 +340,7 @@ class Panel:
         self._step(self.history.redo)
 
     def _step(self, step: Callable[[Rows], Rows]) -> None:
-        self._evidence.clear()  # that of the last run
+        self.review.clear()  # that of the last run
         self.table.change_rows(step(self.table.rows), self.table.number)
         self.refresh()
 
@@ -368,6 +366,7 @@ class Panel:
         self.refresh()
 
     def _stop_run(self) -> None:
+        self.review.stop()
         if self.run is not None and self.run.running:
             self.run.stop()
         self.ui.progressBar.visible = False

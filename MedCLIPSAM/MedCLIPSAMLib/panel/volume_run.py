@@ -49,7 +49,11 @@ class Listener:
 
 
 class VolumeRun:
-    """One press of "Segment volume". After a cancellation `keep_part` or `discard_part` decides what stays."""
+    """One press of "Segment volume". After a cancellation `keep_part` or `discard_part` decides what stays.
+
+    Attributes:
+        region: nothing was looked for outside of it.
+    """
 
     def __init__(
         self,
@@ -62,7 +66,7 @@ class VolumeRun:
         listener: Listener,
     ) -> None:
         self._link, self._target, self._jobs, self._listener = link, target, list(jobs), listener
-        self._slices, self._region, self._chain = slices, region, chain
+        self._slices, self.region, self._chain = slices, region, chain
         self._made_with: Chain | None = None  # the engine may have another volume open when a part is kept
         self._live = LiveMask()
         self._place = -1  # of the job at work
@@ -133,7 +137,7 @@ class VolumeRun:
         self._started = time.monotonic()
         job = self._jobs[self._place]
         later = tuple(other.prompt for other in self._jobs[self._place + 1 :])
-        request = Segment(job.prompt, self._slices.start, self._slices.stop - 1, self._region, later)
+        request = Segment(job.prompt, self._slices.start, self._slices.stop - 1, self.region, later)
         self._live.begin(self._target.volume_node, self._target.stack, self._slices, job.colour)
         self._number = self._link.ask(request, self._heard)
 

@@ -20,10 +20,13 @@ from MedCLIPSAMLib.engine.session.evidence import Progress, SegmentEvidence
 from MedCLIPSAMLib.engine.session.session import Session
 from MedCLIPSAMLib.engine.session.settings import Settings
 from MedCLIPSAMLib.engine.volume import Volume, Window
+from MedCLIPSAMLib.engine.volume.block import Block
 from MedCLIPSAMLib.engine.volume.region import Region
 from MedCLIPSAMLib.engine.worker.messages import (
     ANSWERS,
     Cancel,
+    Doubt,
+    Doubted,
     Drawn,
     Edit,
     Failure,
@@ -76,6 +79,8 @@ def test_messages_arrive_as_they_were_sent(tmp_path):
         Open(np.zeros(1), np.eye(4), "MR", "v", "a", "b", "cpu", Settings(window=Window(1, 2), layer=3)),
         Opened(12, Window(0, 1), (("clip", "name", "sum"),), {"layer": 7, "window": {"low": 0.0, "high": 1.0}}),
         Drawn(4, np.eye(3, dtype=bool)),
+        Doubt(BRIGHT, Block.of(np.eye(6, dtype=bool)[None]), session.segment(BRIGHT).slices, Region(EVERYWHERE)),
+        Doubted(Block.of(np.eye(6, dtype=np.uint8)[None]), ((3, 0.5), (2, 0.25))),
         Failure("No.", dead=True),
         Progress("bar", "mask", 1, 2),
         session.preview(5, BRIGHT),
@@ -230,6 +235,47 @@ def test_answers_are_those_of_a_session(talk):
     drawn = {step.index: step.mask for step in heard if isinstance(step, Drawn)}
     assert sorted(drawn) == list(range(3, 9))
     assert all(np.array_equal(mask, result.mask[index][::1, ::1]) for index, mask in drawn.items())
+
+
+def test_how_sure_the_chain_is_is_what_the_session_says(talk):
+    session = Session(bar(), GreyClip(), GreySegmenter())
+    made = session.segment(BRIGHT, range(2, 11))
+    slices = tuple(replace(part, edited=part.index == 4) for part in made.slices)
+    expected = session.uncertainty(BRIGHT, made.mask, slices)
+    talk.hear(talk.ask(request_to_open()))
+    *steps, said = talk.hear(talk.ask(Doubt(BRIGHT, Block.of(made.mask), slices)))
+    assert said.map.array.dtype == np.uint8
+    np.testing.assert_allclose(said.map.whole() / 255, expected.map(), atol=0.5 / 255)
+    assert said.map.array.max() > 25
+    assert dict(said.slices) == expected.slices
+    assert [index for index, _ in said.slices] == expected.least_sure(99)
+    assert sorted(dict(said.slices)) == [3, 5, 6, 7, 8], "what a person corrected is not doubted"
+    assert {step.stage for step in steps} == {"uncertainty"}
+    assert steps[-1].done == steps[-1].total
+    (empty,) = talk.hear(talk.ask(Doubt(BRIGHT, Block.of(np.zeros_like(made.mask)), slices)))
+    assert empty.sentence.startswith("The segment 'bar' is empty")
+
+
+def test_a_measurement_is_cancelled_while_it_goes(talk, monkeypatch):
+    made = Session(bar(), GreyClip(), GreySegmenter()).segment(BRIGHT)
+    talk.hear(talk.ask(request_to_open()))
+    started, go_on = threading.Event(), threading.Event()
+    embed = talk.models[1].embed
+
+    def slowly(rgb: np.ndarray) -> Any:
+        started.set()
+        assert go_on.wait(20)
+        return embed(rgb)
+
+    monkeypatch.setattr(talk.models[1], "embed", slowly)
+    doubt = talk.ask(Doubt(BRIGHT, Block.of(made.mask), made.slices))
+    assert started.wait(20)
+    talk.ask(Cancel(doubt))
+    time.sleep(0.1)  # the cancellation is heard by another thread
+    go_on.set()
+    *_, ended = talk.hear(doubt)
+    assert ended.cancelled
+    assert talk.hear(talk.ask(Preview(5, BRIGHT, False)))[-1].found
 
 
 @pytest.mark.row("gpu-lost")

@@ -16,6 +16,7 @@ from ..prompt.prompt import Point, Prompt
 from ..session.evidence import Progress, SegmentEvidence, SliceEvidence, SliceSummary
 from ..session.settings import Settings
 from ..volume import Frame, Modality, Volume, Window
+from ..volume.block import Block
 from ..volume.region import Region
 
 # Files in the folder: what the engine says, that it lives, and its process id until it ends by itself.
@@ -86,6 +87,21 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """Say how sure the chain is of a segment that it made, as `Session.uncertainty` does.
+
+    Attributes:
+        mask: of the segment, bool.
+        slices: of the run that made it; those that a person has corrected since are ``edited``.
+    """
+
+    prompt: Prompt
+    mask: Block
+    slices: tuple[SliceSummary, ...]
+    region: Region | None = None
+
+
+@dataclass(frozen=True)
 class Import:
     """Put what is at ``path`` into the store of models, see `import_model`."""
 
@@ -136,6 +152,19 @@ class Drawn:
 
 
 @dataclass(frozen=True)
+class Doubted:
+    """How sure the chain is of a segment, see `Uncertainty`.
+
+    Attributes:
+        map: uint8, in 255ths of a bit: 0 where it is certain, 255 where it might as well toss a coin.
+        slices: number and expected loss of each, the least sure first.
+    """
+
+    map: Block
+    slices: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
 class Failure:
     """A request ended without a result; ``sentence`` is for the user.
 
@@ -149,14 +178,26 @@ class Failure:
     dead: bool = False
 
 
-Request = Open | Preview | Edit | Segment | Import | Download | Cancel
-Answer = Opened | Progress | Drawn | SliceEvidence | SegmentEvidence | Stored | Failure
+Request = Open | Preview | Edit | Segment | Doubt | Import | Download | Cancel
+Answer = Opened | Progress | Drawn | SliceEvidence | SegmentEvidence | Doubted | Stored | Failure
 
 _KNOWN = {
     kind.__name__: kind
     for kind in (
-        *(Open, Preview, Edit, Segment, Import, Download, Cancel, Prompt, Point, Region, Settings, Window),
-        *(Opened, Stored, Drawn, Failure, Progress, SliceEvidence, SliceSummary, SegmentEvidence, Frame),
+        *(Open, Preview, Edit, Segment, Doubt, Import, Download, Cancel, Prompt, Point, Region, Settings, Window),
+        *(
+            Opened,
+            Stored,
+            Drawn,
+            Doubted,
+            Block,
+            Failure,
+            Progress,
+            SliceEvidence,
+            SliceSummary,
+            SegmentEvidence,
+            Frame,
+        ),
     )
 }
 

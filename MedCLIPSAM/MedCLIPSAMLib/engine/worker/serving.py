@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from ..clip.base import ImageTextModel
 from ..errors import Cancelled, InputError, MedCLIPSAMError
 from ..machine.device import ran_out
@@ -19,12 +21,16 @@ from ..prompt.advice import check_meanings, check_texts
 from ..prompt.prompt import Prompt
 from ..sam.base import PromptableSegmenter
 from ..session.evidence import Progress, SegmentEvidence
+from ..session.run import ReportProgress
 from ..session.session import Session
 from ..volume import Volume
+from ..volume.block import Block
 from .messages import (
     ANSWERS,
     Answer,
     Cancel,
+    Doubt,
+    Doubted,
     Download,
     Drawn,
     Edit,
@@ -116,6 +122,8 @@ class Server:
                     return session.preview(index, prompt, unwanted, quick=quick)
                 case Edit(index, prompt, boxes):
                     return session.edit(index, prompt, boxes)
+                case Doubt():
+                    return self._doubt(session, number, request, unwanted)
                 case _:
                     return self._segment(session, number, request, unwanted)
         except Cancelled as error:
@@ -172,10 +180,21 @@ class Server:
         return session.segment(
             request.prompt,
             range(request.first, request.last + 1),
-            lambda progress: self._say(number, replace(progress, moved=self._devices != _devices(session))),
+            self._reporter(session, number),
             unwanted,
             lambda index, mask: self._say(number, Drawn(index, mask)),
         )
+
+    def _doubt(self, session: Session, number: int, request: Doubt, unwanted: Callable[[], bool]) -> Doubted:
+        progress = self._reporter(session, number)
+        result = session.uncertainty(request.prompt, request.mask.whole(), request.slices, progress, unwanted)
+        order = result.least_sure(len(result.slices))
+        # For the eye 255 steps are enough, and without faint traces far away there is less to send.
+        bits = Block.of(np.rint(255 * result.map()).astype(np.uint8))
+        return Doubted(bits, tuple((index, result.slices[index]) for index in order))
+
+    def _reporter(self, session: Session, number: int) -> ReportProgress:
+        return lambda progress: self._say(number, replace(progress, moved=self._devices != _devices(session)))
 
 
 def _devices(session: Session) -> tuple[str, str]:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import qt  # pyright: ignore[reportMissingImports]
 
-from ..engine.presence import HIGH
-from ..engine.session.evidence import SliceSummary
+from ...engine.presence import HIGH
+from ...engine.session.evidence import SliceSummary
 
 _HEIGHT, _MARGIN = 64, 2
+_MARK = 5  # pixels
 
 
 class EvidencePlot(qt.QObject):
     """One bar for each slice of a run, as high as its presence; those that have the structure in its colour.
 
-    Where presence was not judged, bars are as high as their place allows, and hatched.
+    Where presence was not judged, bars are as high as their place allows, and hatched. Slices can be marked at the top.
 
     Args:
         label: where it is drawn.
@@ -28,12 +29,15 @@ class EvidencePlot(qt.QObject):
         self._label, self._clicked = label, clicked
         self._slices: Sequence[SliceSummary] = ()
         self._colour = (0.0, 0.0, 0.0)
+        self._marked: Collection[int] = ()
         label.setSizePolicy(qt.QSizePolicy.Ignored, qt.QSizePolicy.Fixed)  # a picture must not keep the panel wide
         label.installEventFilter(self)
 
-    def show(self, slices: Sequence[SliceSummary], colour: tuple[float, float, float]) -> None:
-        """Draws the evidence of a run over at least one slice."""
-        self._slices, self._colour = slices, colour
+    def show(
+        self, slices: Sequence[SliceSummary], colour: tuple[float, float, float], marked: Collection[int] = ()
+    ) -> None:
+        """Draws the evidence of a run over at least one slice; ``marked`` are numbers of slices."""
+        self._slices, self._colour, self._marked = slices, colour, marked
         self._label.visible = True
         self._draw()
 
@@ -76,6 +80,9 @@ class EvidencePlot(qt.QObject):
             painter.fillRect(bar, paint if part.judged else qt.QBrush(paint, qt.Qt.BDiagPattern))
             # Some segments are as light as the background.
             painter.fillRect(qt.QRect(bar.left(), bar.top(), bar.width(), 1), palette.color(qt.QPalette.Text))
+            if part.index in self._marked:
+                mark = qt.QRect(left, 0, max(2, bar.width()), _MARK)
+                painter.fillRect(mark, palette.color(qt.QPalette.Highlight))
         painter.setPen(qt.QPen(palette.color(qt.QPalette.Text), 1, qt.Qt.DashLine))
         line = _HEIGHT - _MARGIN - round(HIGH * inner)
         painter.drawLine(_MARGIN, line, width - _MARGIN, line)
