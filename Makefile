@@ -23,7 +23,9 @@ demo: $(INSTALLED)
 AMX :=
 
 # Two processes at once: the panel's has a window of 3D Slicer, the other has none. Each has a temporary folder of its own,
-# as pytest may clear away that of another process which begins at the same moment.
+# as pytest may clear away that of another process which begins at the same moment; and one thread, or they would wait
+# for each other's.
+test: export OMP_NUM_THREADS = 1
 test: $(INSTALLED)
 	@mkdir -p output; room=$$(mktemp -d); \
 	PYTEST_DEBUG_TEMPROOT=$$room $(BIN)/python -m pytest Testing/panel $(if $(AMX),--amx $(AMX)) \
