@@ -12,7 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from .slicer_versions import canonical, install_pins, read_table
-from .third_party import LIBRARY, MODULE, OUTSIDE_SLICER, absent, files_of, uses
+from .third_party import LIBRARY, MODULE, OUTSIDE_SLICER, TOLD, absent, files_of, uses
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REQUIREMENTS = [
@@ -21,9 +21,6 @@ REQUIREMENTS = [
     if not line.startswith("#")
 ]
 SLICERS = read_table()
-
-
-TOLD = {"highdicom"}  # of the extra `dicom`: where it is missing, as in 3D Slicer 5.10, a sentence says what to install
 
 
 def dependencies() -> dict[str, Requirement]:
@@ -37,7 +34,7 @@ def dependencies() -> dict[str, Requirement]:
 @pytest.mark.parametrize("room", ["engine", "scene", "panel", "cli", "weak"])
 def test_names_that_the_library_takes_are_there(room: str):
     """With the oldest versions that 3D Slicer ships, `make slicer-versions` does the same."""
-    found = [use for file in files_of(room) for use in uses(file) if use.top not in {"pydensecrf", *TOLD}]
+    found = [use for file in files_of(room) for use in uses(file) if use.top != "pydensecrf"]  # which takes a compiler
     assert found
     assert not {line for use in found if (line := absent(use))}
 

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import packages_distributions, version
+from importlib.util import find_spec
 from inspect import isclass, ismodule
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,8 @@ LIBRARY = MODULE / "MedCLIPSAMLib"
 SLICERS_OWN = {"slicer", "vtk", "vtkmodules", "qt", "ctk", "SampleData"}
 # For the command line, or for who installs them; the panel imports no file that uses them.
 OUTSIDE_SLICER = {"nilearn", "pydensecrf", "surface_distance", "trame_slicer"}
+# Of the extra `dicom`: where it is missing, as in 3D Slicer 5.10, a sentence says what to install.
+TOLD = {"highdicom"}
 
 
 class Use(NamedTuple):
@@ -89,6 +92,8 @@ def absent(use: Use) -> str:
     Of instances nothing is known. A warning counts unless it says that a name will be gone one day: pydicom 2.4 warns
     that it means something else by a name than pydicom 3.
     """
+    if use.top in TOLD and find_spec(use.top) is None:
+        return ""
     try:
         found: Any = import_module(use.module)
     except Exception as error:  # a package that meets another in a version which it does not know can fail anyhow
