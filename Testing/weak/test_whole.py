@@ -33,7 +33,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.mark.slow
 def test_pictures_teach_a_network_that_goes_on_after_a_kill_and_segments(dataset, tmp_path, monkeypatch, capsys):
     pytest.importorskip("nnunetv2")
     (dataset / "discarded.txt").write_text("p2-slice56\n")
