@@ -15,11 +15,9 @@ import numpy as np
 import torch
 import torch.distributed
 
-from ..engine.clip.registry import CLIPS, load_clip
+from ..engine.clip.registry import CLIPS, folder_of, load_clip
 from ..engine.errors import InputError
-from ..engine.models.catalogue import catalogue
 from ..engine.models.own import CARD, check_own_name
-from ..engine.models.store import Store
 from .pairs import Pair, check_apart, read_pairs, split
 from .pictures import draw_pictures
 from .result import about_data, write_model
@@ -193,9 +191,8 @@ def _folder_of(clip: str) -> Path | None:
     """Where the files of a model are; None for one that has no folder of its own."""
     if clip in CLIPS:
         return None
-    if clip in catalogue():
-        return Store().folder(clip)
-    return Path(clip).expanduser() if Path(clip).expanduser().is_dir() else None
+    folder = folder_of(clip)
+    return folder if folder.is_dir() else None
 
 
 def _join(device: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from ..engine.files.checksum import sha256
-from ..engine.models.catalogue import catalogue
+from ..engine.models.catalogue import entry_of
 from ..engine.models.own import CARD
 from .pairs import Pair
 from .run import Measured, Trained
@@ -35,7 +35,7 @@ def write_model(
     weights: dict[str, Tensor] = trained.weights
     trainee.write(weights, folder)
     base = trainee.model
-    known = catalogue().get(base.name)
+    known = entry_of(base.name)
     card = {
         "name": name,
         "title": f"{name} ({known.title if known else base.name}, fine-tuned)",

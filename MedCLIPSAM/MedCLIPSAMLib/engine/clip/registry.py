@@ -11,7 +11,7 @@ import torch
 
 from ..errors import ModelError
 from ..machine.device import load_where_it_fits, pick_device
-from ..models.catalogue import catalogue
+from ..models.catalogue import entry_of
 from ..models.recognise import models_of, read_checkpoint
 from ..models.store import Store
 from .base import ImageTextModel
@@ -55,8 +55,7 @@ def _load(name: str, where: torch.device) -> ImageTextModel:
     if name in CLIPS:
         load: Callable[[torch.device], ImageTextModel] = pkgutil.resolve_name(CLIPS[name])
         return load(where)
-    stored = name in catalogue() and catalogue()[name].role == "clip"
-    folder = Store().folder(name) if stored else Path(name).expanduser()
+    folder = folder_of(name)
     if folder.is_dir():
         return _load_folder(folder, where)
     if folder.is_file():
@@ -68,6 +67,16 @@ def _load(name: str, where: torch.device) -> ImageTextModel:
     from .openclip import load_by_name
 
     return load_by_name(name, where)
+
+
+def folder_of(name: str) -> Path:
+    """Where the files of a model of the store are, or else the path that a name may be.
+
+    Raises:
+        ModelError: it is of the catalogue, and not in the store.
+    """
+    entry = entry_of(name)
+    return Store().folder(name) if entry is not None and entry.role == "clip" else Path(name).expanduser()
 
 
 def list_clips() -> list[str]:

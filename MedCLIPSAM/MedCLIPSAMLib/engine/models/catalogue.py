@@ -82,15 +82,23 @@ def entries(role: Role) -> list[Entry]:
     return [entry for entry in catalogue().values() if entry.role == role]
 
 
+def entry_of(name: str) -> Entry | None:
+    """The entry of that name, if there is one; the store is read for names alone that the file does not have."""
+    from .own import own_entries
+
+    return shipped().get(name) or own_entries().get(name)
+
+
 def find_entry(name: str) -> Entry:
     """The entry of that name.
 
     Raises:
         ModelError: there is none.
     """
-    if name not in catalogue():
+    entry = entry_of(name)
+    if entry is None:
         raise ModelError(f"There is no model '{name}' in the catalogue; choose one of {', '.join(catalogue())}.")
-    return catalogue()[name]
+    return entry
 
 
 def find_storable(name: str) -> Entry:

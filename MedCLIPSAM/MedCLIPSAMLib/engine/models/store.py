@@ -15,7 +15,7 @@ from filelock import FileLock
 from ..errors import ModelError, NotInstalledError
 from ..files.checksum import sha256
 from ..machine.locking import held
-from .catalogue import Entry, catalogue, find_entry, find_storable
+from .catalogue import Entry, entry_of, find_entry, find_storable
 from .location import folders_of_store
 from .own import CARD
 
@@ -179,7 +179,7 @@ class Store:
         store = self.folders[0]
         if name not in self._locks:
             self._locks[name] = FileLock(store / f"{_LOCK}{name}")
-        entry = catalogue().get(name)  # one that was made on own data has none before it is there
+        entry = entry_of(name)  # one that was made on own data has none before it is there
         title = entry.title if entry else f"'{name}'"
         busy = ModelError(f"Another program is at work on {title} in '{store}': try again when it is done.")
         return held(self._locks[name], busy)
@@ -187,7 +187,7 @@ class Store:
     def _clear_left_overs(self) -> None:
         for room in self.folders[0].glob(f"{_ROOM}*"):
             name = room.name.removeprefix(_ROOM)
-            if name in catalogue() or any(room.glob(f"*/{CARD}")):  # else it is none of ours
+            if entry_of(name) or any(room.glob(f"*/{CARD}")):  # else it is none of ours
                 with suppress(ModelError, OSError), self._lock(name):  # a model at work has its room
                     self._clear(room, name)
 

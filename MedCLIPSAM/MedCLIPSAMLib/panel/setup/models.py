@@ -10,7 +10,7 @@ import qt  # pyright: ignore[reportMissingImports]
 from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 
 from ...engine.errors import MedCLIPSAMError
-from ...engine.models.catalogue import Entry, Role, catalogue
+from ...engine.models.catalogue import Entry, Role, entry_of, find_entry
 from ...engine.models.location import VARIABLE, choose_folder, default_folder, folders_of_environment
 from ...engine.models.store import Store
 from ...engine.session.evidence import Progress
@@ -109,7 +109,7 @@ class ModelRow:
         self._told(sentence)
 
     def _state(self) -> str:
-        entry = catalogue().get(self._value)
+        entry = entry_of(self._value)
         if entry is None:
             path = Path(self._value.partition(":")[2] or self._value)
             return _("ready") if path.exists() else _("there is nothing at this path any more")
@@ -123,7 +123,7 @@ class ModelRow:
         return {"ready": _("ready"), "damaged": _("damaged; import it again")}.get(state, state)
 
     def _told(self, text: str) -> None:
-        entry = catalogue().get(self._value)
+        entry = entry_of(self._value)
         busy = self._number is not None
         self._label.text = text
         self._import.enabled = not busy
@@ -160,11 +160,12 @@ class ModelRow:
                 self._told(text.format(here=round(here / _MEGA), total=round(total / _MEGA)))
             case Stored(name):
                 self.close()
-                if catalogue()[name].role == self._role:
+                entry = find_entry(name)
+                if entry.role == self._role:
                     self._chosen(self._role, name)
                     self.show(name)
                 else:
-                    self._told(_("{title} is ready.").format(title=catalogue()[name].title))
+                    self._told(_("{title} is ready.").format(title=entry.title))
             case Failure(sentence):
                 self.close()
                 self._told(sentence)

@@ -9,7 +9,7 @@ import qt  # pyright: ignore[reportMissingImports]
 from slicer.i18n import tr as _  # pyright: ignore[reportMissingImports]
 
 from ...engine.methods import SALIENCY
-from ...engine.models.catalogue import catalogue
+from ...engine.models.catalogue import entry_of, find_entry
 from ..volume_choice import AUTOMATIC
 from .models import ROLES
 
@@ -44,19 +44,19 @@ def misfit(method: str, clip: str, segmenter: str) -> str:
     Args:
         clip, segmenter: names in the catalogue, or paths, which tell nothing of what is there.
     """
-    listed, models = SALIENCY.get(method), catalogue()
+    listed, model = SALIENCY.get(method), entry_of(clip)
     if listed is None:
         return ""
-    if clip in models and models[clip].shows and not listed.goes_with(models[clip].shows):
+    if model is not None and model.shows and not listed.goes_with(model.shows):
         reasons = {
             "blocks": _("{model} has no blocks of a vision transformer that could be looked into."),
             "cells": _("{model} has no image cells that were taught to agree with texts."),
             "regions": _("{model} tells no attention of its own."),
             "map": _("{model} does not make the feature of a picture from a map of regions."),
         }
-        return reasons[listed.looks_into].format(model=models[clip].title)
-    if listed.segmenter and segmenter in models and segmenter != listed.segmenter:
-        return _("It needs the segmenter {segmenter}.").format(segmenter=models[listed.segmenter].title)
+        return reasons[listed.looks_into].format(model=model.title)
+    if listed.segmenter and entry_of(segmenter) is not None and segmenter != listed.segmenter:
+        return _("It needs the segmenter {segmenter}.").format(segmenter=find_entry(listed.segmenter).title)
     return ""
 
 
