@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from PIL import ExifTags, Image, ImageOps
 
 from ..engine.errors import InputError
+from ..engine.volume import Volume
 from .host import quiet
 
 CHANNELS = (3, 4)  # of colours: red, green, blue, and opacity
@@ -46,6 +47,11 @@ class Picture:
     pixels: np.ndarray
     spacing: tuple[float, float]
     remarks: tuple[str, ...] = ()
+
+    def as_volume(self, name: str) -> Volume:
+        """A single axial slice, as it is seen; ``name`` is what messages call it."""
+        row, column = self.spacing
+        return Volume(self.pixels[None], np.diag([-column, -row, 1.0, 1.0]), "other", name)
 
 
 def read_picture(path: Path, frame: int | None = None) -> Picture:

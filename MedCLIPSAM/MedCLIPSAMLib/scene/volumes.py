@@ -21,7 +21,7 @@ from .files import metaimage, nifti, nrrd
 from .files.contents import check_contents
 from .files.frames import frame_remark, frames_in, write_frame
 from .geometry import ijk_to_engine, ijk_to_ras
-from .host import quiet
+from .host import quiet, start
 from .names import check_name
 from .pictures import CHANNELS, LUMINANCE, Picture, are_colours, is_grey, luminance, read_picture
 from .pictures import SUFFIXES as PICTURES
@@ -58,6 +58,20 @@ def read_volume(path: str | Path, series: str | None = None, frame: int | None =
         return _read(path, series, frame)
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror}); check who may read it.") from None
+
+
+def volume_of(path: Path) -> Volume:
+    """The engine's view of the volume in a file, as of `read_volume`, of which nothing stays in the scene.
+
+    Raises:
+        InputError: as of `read_volume` and `volume_from_node`.
+    """
+    start()
+    node = read_volume(path)
+    try:
+        return volume_from_node(node)
+    finally:
+        slicer.mrmlScene.RemoveNode(node)
 
 
 def volume_from_node(volume_node: Any, modality: Modality | None = None) -> Volume:

@@ -40,21 +40,11 @@ def draw_pictures(pairs: Sequence[Pair], size: int, file: Path, done: Callable[[
 
 
 def _read(image: Path) -> Volume:
-    if image.suffix.lower() in SUFFIXES:
-        picture = read_picture(image)
-        geometry = np.diag([-picture.spacing[1], -picture.spacing[0], 1.0, 1.0])
-        return Volume(picture.pixels[None], geometry, "other", str(image))
-    import slicer
+    if image.suffix.lower() in SUFFIXES:  # which needs no 3D Slicer
+        return read_picture(image).as_volume(str(image))
+    from ..scene.volumes import volume_of
 
-    from ..scene.host import start
-    from ..scene.volumes import read_volume, volume_from_node
-
-    start()
-    node = read_volume(image)
-    try:
-        return volume_from_node(node)
-    finally:
-        slicer.mrmlScene.RemoveNode(node)
+    return volume_of(image)
 
 
 def _slice_of(pair: Pair, count: int) -> int:

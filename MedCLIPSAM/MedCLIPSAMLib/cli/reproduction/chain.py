@@ -13,7 +13,7 @@ from ...engine.localize.components import label
 from ...engine.prompt.prompt import Prompt
 from ...engine.session.session import Session
 from ...engine.session.settings import Settings
-from ...engine.volume import Volume
+from ...scene.pictures import Picture
 from .published import PublishedSet
 
 
@@ -47,11 +47,9 @@ class Chain:
             exact=True,
         )
 
-    def open(self, name: str, pixels: np.ndarray, spacing: tuple[float, float], published: PublishedSet) -> Session:
-        """A session on a picture (H, W) with pixels of (row, column) mm."""
-        affine = np.diag([-spacing[1], -spacing[0], 1.0, 1.0])
-        volume = Volume(pixels[None], affine, "other", name)
-        return Session(volume, self.clip, self.segmenter, self.settings(published))
+    def open(self, name: str, picture: Picture, published: PublishedSet) -> Session:
+        """A session on a picture."""
+        return Session(picture.as_volume(name), self.clip, self.segmenter, self.settings(published))
 
     def draw(self, session: Session, text: str, published: PublishedSet, cancelled: Callable[[], bool]) -> np.ndarray:
         """(H, W) bool: what the chain makes of a prompt.

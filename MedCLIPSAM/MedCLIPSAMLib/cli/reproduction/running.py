@@ -67,8 +67,8 @@ class Work:
             InputError: picture or mask cannot be read any more.
             Cancelled: ``cancelled`` said so.
         """
-        pixels, truth, spacing = read_pair(asked.case)
-        session = self.chain.open(asked.case.name, pixels, spacing, asked.published)
+        picture, truth = read_pair(asked.case)
+        session = self.chain.open(asked.case.name, picture, asked.published)
         for way, text in self.missing(asked).items():
             mask = self.chain.draw(session, text, asked.published, cancelled)
             file = self.mask_file(asked.published, way, asked.case)
@@ -112,7 +112,7 @@ def judge_weak(asked: Iterable[Asked], masks: Mapping[str, Path], tolerance: flo
     """
     judged = []
     for each in asked:
-        _, truth, _ = read_pair(each.case)
+        _, truth = read_pair(each.case)
         mask = read_mask(masks[each.case.name], each.case.image, truth.shape)
         judged.append(_judged(each, WEAK, "", mask, truth, tolerance))
     return judged
@@ -123,9 +123,9 @@ def shown(results: Iterable[Result], cases: Mapping[str, Case], masks: Mapping[s
     counted = [result for result in results if result.dice is not None]
     pictures = []
     for _, result in chosen(counted) if counted else ():
-        pixels, truth, _ = read_pair(cases[result.image])
+        picture, truth = read_pair(cases[result.image])
         mask = read_mask(masks[result.image], cases[result.image].image, truth.shape)
-        pictures.append(Shown.at_most(result.dice or 0.0, result.image, _grey(pixels), truth, mask))
+        pictures.append(Shown.at_most(result.dice or 0.0, result.image, _grey(picture.pixels), truth, mask))
     return pictures
 
 

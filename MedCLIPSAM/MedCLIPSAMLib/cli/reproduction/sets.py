@@ -12,7 +12,7 @@ import numpy as np
 
 from ...engine.errors import InputError
 from ...engine.prompt.prompt import checked_text
-from ...scene.pictures import SUFFIXES, read_picture
+from ...scene.pictures import SUFFIXES, Picture, read_picture
 from .published import PublishedSet
 
 _PARTS = (("test_images", "test_masks"), ("images", "masks"))  # as their scripts for one set, and for any set, have it
@@ -72,14 +72,14 @@ def find_sets(folder: Path, published: Iterable[PublishedSet]) -> list[FoundSet]
     return found
 
 
-def read_pair(case: Case) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
-    """The picture (H, W) in grey, its mask (H, W) bool, and the (row, column) size of a pixel in mm.
+def read_pair(case: Case) -> tuple[Picture, np.ndarray]:
+    """The picture, and its mask (H, W) bool.
 
     Raises:
         InputError: one of them cannot be read, or their sizes differ.
     """
     picture = read_picture(case.image)
-    return picture.pixels, read_mask(case.mask, case.image, picture.pixels.shape), picture.spacing
+    return picture, read_mask(case.mask, case.image, picture.pixels.shape)
 
 
 def read_mask(path: Path, image: Path, shape: tuple[int, ...]) -> np.ndarray:

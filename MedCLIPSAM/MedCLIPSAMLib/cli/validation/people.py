@@ -13,9 +13,8 @@ import slicer
 
 from ...engine.errors import InputError
 from ...engine.volume import Volume
-from ...scene.host import start
 from ...scene.pictures import read_numbers, read_picture
-from ...scene.volumes import read_volume, volume_from_node
+from ...scene.volumes import volume_of
 from ..labels import read_labels, read_names
 
 NAMES, ABOUT = "labels.json", "validation.json"
@@ -111,17 +110,12 @@ def read_case(case: Labelled) -> tuple[Volume, np.ndarray]:
         InputError: one of the files is damaged, or their sizes differ.
     """
     if case.image.suffix == ".png":
-        picture = read_picture(case.image)
-        spacing = (*picture.spacing[::-1], 1.0)
-        volume = Volume(picture.pixels[None], np.diag([-spacing[0], -spacing[1], 1.0, 1.0]), "other", case.name)
+        volume = read_picture(case.image).as_volume(case.name)
         labels = read_numbers(case.labels)[None]
     else:
-        start()
-        node = read_volume(case.image)
-        volume = volume_from_node(node)
+        volume = volume_of(case.image)
         labels_node, labels = read_labels(case.labels, case.source.names)
-        for each in (node, labels_node):
-            slicer.mrmlScene.RemoveNode(each)
+        slicer.mrmlScene.RemoveNode(labels_node)
     if labels.shape != volume.array.shape:
         raise InputError(f"{case.labels} has another size than {case.image}; give labels on the grid of the image.")
     return volume, labels

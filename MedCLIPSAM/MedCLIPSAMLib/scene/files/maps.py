@@ -13,9 +13,8 @@ from ...engine.errors import InputError
 from ...engine.machine.temporary import temporary_folder
 from ..host import quiet
 from ..names import safe_names
-from .contents import check_contents
 from .replacing import move_into_place
-from .saving import check_place, check_right_angles, format_of, on_grid_of
+from .saving import check_place, check_right_angles, is_whole, on_grid_of
 
 SUFFIXES = (".nrrd", ".nii.gz")
 
@@ -71,19 +70,11 @@ def save_map(values: np.ndarray, volume_node: Any, path: Path) -> None:
                 storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
                 storage.SetFileName(str(unfinished))
                 written = storage.WriteData(node)
-            if not written or not _is_whole(unfinished):
+            if not (written and unfinished.is_file() and is_whole(unfinished)):
                 raise InputError(f"{path} could not be written; check the free space.")
             move_into_place(folder, [path])
     except OSError as error:
         raise InputError(f"{path} could not be written ({error.strerror}); choose another place.") from None
-
-
-def _is_whole(path: Path) -> bool:
-    try:
-        check_contents(path, format_of(path).stored_voxels(path))
-    except (OSError, InputError, ValueError, KeyError):
-        return False
-    return True
 
 
 def _suffix(path: Path) -> str | None:

@@ -181,7 +181,7 @@ def save(
                 unfinished = folder / target.name
                 with quiet():
                     written = _write(segmentation_node, volume_node, unfinished, share, lost)
-                if not written or not unfinished.is_file() or not _is_whole(unfinished):
+                if not written or not unfinished.is_file() or not is_whole(unfinished):
                     raise InputError(f"{target} could not be written; check the free space.")
             move_into_place(folder, files[::-1])
     except OSError as error:
@@ -211,7 +211,7 @@ def _with_names(path: Path) -> tuple[Path, ...]:
     return (path, path.with_name(path.name[: -len(".nii.gz")] + ".labels.json"))
 
 
-def _is_whole(path: Path) -> bool:
+def is_whole(path: Path) -> bool:
     """Whether all that was written can be read: neither ITK nor VTK notices that a disk is full."""
     try:
         if _suffix(path) == ".mrb":
@@ -238,7 +238,7 @@ def _archive_is_whole(path: Path) -> bool:
         volumes = [name for name in archive.namelist() if Path(name).suffix == ".nrrd"]
         for name in archive.namelist():
             member = Path(archive.extract(name, folder))  # compares its checksum
-            if name in volumes and not _is_whole(member):
+            if name in volumes and not is_whole(member):
                 return False
             if member.is_file():
                 member.unlink()
