@@ -40,6 +40,8 @@ PrecisionOption = Annotated[
         rich_help_panel=_MODELS,
     ),
 ]
+ClipOption = Annotated[str, typer.Option("--clip", metavar="NAME|FOLDER", help="Image-text model.")]
+SamOption = Annotated[str, typer.Option("--sam", metavar="NAME|FILE", help="Promptable segmenter.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 

@@ -18,6 +18,7 @@ import torch.distributed
 from ..engine.clip.registry import CLIPS, folder_of, load_clip
 from ..engine.errors import InputError
 from ..engine.models.own import CARD, check_own_name
+from ..scene.files.replacing import write_text
 from .pairs import Pair, check_apart, read_pairs, split
 from .pictures import draw_pictures
 from .result import about_data, write_model
@@ -35,7 +36,7 @@ class Job:
 
     Args:
         table: of pairs; ``others``: pairs for validation, None keeps some of ``table``.
-        output: folder of the new model.
+        output: folder of the new model, which may be that of a training that was begun.
         name: of the new model; None takes the folder's.
         force: begin anew where there is something already.
 
@@ -43,7 +44,7 @@ class Job:
         is_first: whether this process, of several, writes.
 
     Raises:
-        InputError: the pairs cannot be used, or ``output`` has something else in it.
+        InputError: the pairs cannot be used, or ``output`` has a finished model.
         ModelError: the name cannot be that of a model.
     """
 
@@ -70,14 +71,8 @@ class Job:
             self._training = [replace(pair, side=None) for pair in read_pairs(table)]
             self._validation = [replace(pair, side=None) for pair in read_pairs(others)]
             check_apart(self._training, self._validation)
-        if not output.parent.is_dir():
-            raise InputError(f"The folder {output.parent} does not exist; create it first.")
-        if output.exists() and not output.is_dir():
-            raise InputError(f"{output} is a file; give the name of a folder.")
         if (output / CARD).exists() and not force:
             raise InputError(f"{output} has a finished model; choose another folder, or train anew with --force.")
-        if output.is_dir() and any(output.iterdir()) and not (output / WORK).is_dir() and not force:
-            raise InputError(f"{output} is not empty; choose another folder or use --force to replace files in it.")
         self._force = force
 
     @property
@@ -111,7 +106,7 @@ class Job:
                 )
             return
         work.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(about), encoding="utf-8")
+        write_text(file, json.dumps(about))
 
     @cached_property
     def about_data(self) -> dict[str, Any]:

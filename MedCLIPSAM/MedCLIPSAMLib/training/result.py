@@ -16,7 +16,7 @@ from ..engine.files.checksum import sha256
 from ..engine.models.catalogue import entry_of
 from ..engine.models.own import CARD
 from .pairs import Pair
-from .run import Measured, Trained
+from .run import Trained
 from .settings import TrainingSettings
 from .trainee import Trainee
 
@@ -50,8 +50,8 @@ def write_model(
         "epochs": trained.epochs,
         "weights of epoch": trained.best,
         "training loss": trained.losses,
-        "before": _told(trained.before),
-        "after": _told(trained.after),
+        "before": trained.before and asdict(trained.before),
+        "after": trained.after and asdict(trained.after),
         "files": {file.name: sha256(file) for file in sorted(folder.iterdir())},
     }
     (folder / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
@@ -70,7 +70,3 @@ def about_data(training: Sequence[Pair], validation: Sequence[Pair]) -> dict[str
     counts = {f"{side} pairs": len(pairs) for side, pairs in sides.items()}
     patients = {f"{side} patients": len({pair.patient for pair in pairs}) for side, pairs in sides.items()}
     return {**counts, **patients, "sha256": digest.hexdigest()}
-
-
-def _told(measured: Measured | None) -> dict[str, Any] | None:
-    return None if measured is None else asdict(measured)

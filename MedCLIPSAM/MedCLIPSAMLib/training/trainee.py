@@ -77,10 +77,10 @@ def trainee(model: ImageTextModel, folder: Path | None) -> Trainee:
     if isinstance(model, QuickStart):
         return _QuickStart(model)
     if isinstance(model, DualEncoder):
-        if folder is not None and not hasattr(model.network, "visual"):
-            return _BiomedCLIP(model, folder)
         if hasattr(model.network, "visual"):
             return _OpenCLIP(model, folder)
+        if folder is not None:  # it always has one
+            return _BiomedCLIP(model, folder)
     raise ModelError(
         f"'{model.name}' is no CLIP of two towers, which fine-tuning needs: take quickstart, a BiomedCLIP or an"
         " open_clip model."

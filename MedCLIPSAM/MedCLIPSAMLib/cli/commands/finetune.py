@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,12 +12,13 @@ from rich.table import Table
 from ...engine.errors import InputError
 from .. import options
 from ..console import interruptible, stderr, stdout
-from ..files import new_files, reserved
+from ..files import check_folder, new_files, reserved
 from ..progress import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ...training.job import Job
     from ...training.run import Measured, Trained
     from ...training.settings import TrainingSettings
 
@@ -131,11 +132,12 @@ def finetune(
     """
     watch = Stopwatch(stderr())
     with watch.stage("starting", "Starting"):
-        from ...training.job import Job
+        from ...training.job import WORK, Job
         from ...training.learnt import Learnt
         from ...training.losses import LossSettings
         from ...training.settings import TrainingSettings
 
+        check_folder(output, force=force or (output / WORK).is_dir())
         given = {
             "epochs": epochs,
             "batch_size": batch_size,
@@ -153,14 +155,11 @@ def finetune(
         else:
             settings = TrainingSettings(**chosen, loss=LossSettings(loss))
         job = Job(pairs, other, output, name, clip, device, settings, force=force)
-    with reserved(output) if job.is_first else _nothing():
+    with reserved(output) if job.is_first else nullcontext():
         _run(job, settings, watch)
 
 
-def _run(job: Any, settings: TrainingSettings, watch: Stopwatch) -> None:
-    from ...training.job import Job
-
-    assert isinstance(job, Job)
+def _run(job: Job, settings: TrainingSettings, watch: Stopwatch) -> None:
     console = stderr(quiet=not job.is_first)
     with watch.stage("loading models", "Loading the model and the texts"):
         job.load()
@@ -175,11 +174,6 @@ def _run(job: Any, settings: TrainingSettings, watch: Stopwatch) -> None:
             job.write(trained, folder)
         job.end()
     _tell(job.output, trained)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 @contextmanager

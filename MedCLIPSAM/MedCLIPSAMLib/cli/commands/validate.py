@@ -36,8 +36,8 @@ def validate(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="OUT", help="Folder for table, answers and pictures.")
     ],
-    clip: Annotated[str, typer.Option("--clip", metavar="NAME|FOLDER", help="Image-text model.")] = "quickstart",
-    sam: Annotated[str, typer.Option("--sam", metavar="NAME|FILE", help="Promptable segmenter.")] = "lite-medsam",
+    clip: options.ClipOption = "quickstart",
+    sam: options.SamOption = "lite-medsam",
     saliency: Annotated[str | None, typer.Option("--saliency", metavar="NAME", help="Default: the model's.")] = None,
     axis: Annotated[str, typer.Option("--axis", metavar="AXIS", help="Of volumes; see `segment`.")] = "auto",
     device: options.DeviceOption = "auto",

@@ -53,7 +53,6 @@ HUGGING_FACE: Renames = (
 )
 _UNUSED = re.compile(r"^logit_(scale|bias)$|\.position_ids$|\.pooler\.")
 _PART = re.compile(r"^(?P<module>.*)\.(?P<part>[qkv])\.(?P<kind>weight|bias)$")
-_QUERY = re.compile(r"^(?P<module>.*)\.q\.(?P<kind>weight|bias)$")
 
 
 def rename(state: Mapping[str, Tensor], renames: Renames) -> dict[str, Tensor]:
@@ -64,7 +63,7 @@ def rename(state: Mapping[str, Tensor], renames: Renames) -> dict[str, Tensor]:
             continue
         named[renamed(name, renames)] = tensor.float()
     for name in list(named):
-        if match := _QUERY.match(name):
+        if (match := _PART.match(name)) and match["part"] == "q":
             module, kind = match["module"], match["kind"]
             parts = [named.pop(f"{module}.{letter}.{kind}", torch.empty(0)) for letter in "qkv"]
             named[_stacked(module, kind)] = torch.cat(parts)

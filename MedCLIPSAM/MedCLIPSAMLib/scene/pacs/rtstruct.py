@@ -22,6 +22,7 @@ from .coding import FAMILY, Finding, code_item, finding_of, parameters_text
 from .contours import outlines
 from .source import (
     MANUFACTURER,
+    PURPOSE,
     cut,
     file_references,
     identity,
@@ -89,7 +90,7 @@ def _header(origin: Origin, names: list[str]) -> Dataset:
     made.SoftwareVersions = __version__
     made.SeriesDescription = series_description(names)
     made.StructureSetLabel, made.StructureSetName = MANUFACTURER, MANUFACTURER
-    made.StructureSetDescription = "Segments of prompts, for research only"
+    made.StructureSetDescription = PURPOSE
     made.StructureSetDate, made.StructureSetTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
     made.InstanceCreationDate, made.InstanceCreationTime = made.StructureSetDate, made.StructureSetTime
     made.ApprovalStatus = "UNAPPROVED"

@@ -10,26 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydicom import Dataset
 from pydicom.sr.coding import Code
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 from pydicom.valuerep import format_number_as_ds
 
-from ... import __version__
 from ..dicom.headers import copy_elements, value_of
 from ..dicom.origin import Origin
 from ..segmentation.segments import read_segment
 from .coding import FAMILY, Finding, code_item, finding_of, parameters_text
-from .source import (
-    MANUFACTURER,
-    UTF_8,
-    cut,
-    file_references,
-    identity,
-    lenient,
-    new_uid,
-    reference,
-    series_description,
-    series_number,
-)
+from .source import MANUFACTURER, PURPOSE, cut, file_references, identity, lenient, new_series, new_uid, reference
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation, SegmentDescription
@@ -85,19 +73,10 @@ def _outline(origin: Origin, segments: Sequence[_Masks], shape: tuple[int, int])
         pixel_array=pixels.reshape(len(frames), *shape),
         segmentation_type="BINARY",
         segment_descriptions=[_description(number, part.finding) for number, part in enumerate(segments, start=1)],
-        series_instance_uid=new_uid(),
-        series_number=series_number(origin),
-        sop_instance_uid=new_uid(),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MANUFACTURER,
-        software_versions=__version__,
         device_serial_number=_LABEL,
-        series_description=series_description([segment.finding.name for segment in segments]),
         content_label=_LABEL,
-        content_description="Segments of prompts, for research only",
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        specific_character_set=UTF_8,
+        content_description=PURPOSE,
+        **new_series(origin, [segment.finding.name for segment in segments]),
     )
 
 

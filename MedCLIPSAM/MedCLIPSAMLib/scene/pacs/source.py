@@ -12,13 +12,15 @@ from warnings import catch_warnings, simplefilter
 
 from pydicom import Dataset, config
 from pydicom.multival import MultiValue
-from pydicom.uid import UID, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
+from ... import __version__
 from ...engine.errors import InputError
 from ..dicom.headers import number_of, value_of
 from ..dicom.origin import Origin, SourceFrame, origin_of
 
 MANUFACTURER = "MedCLIP-SAM"
+PURPOSE = "Segments of prompts, for research only"
 UTF_8 = "ISO_IR 192"  # names of patients and prompts, in whatever letters
 _SERIES = 1000  # added to the number of the series of images
 _LARGEST = 2**31 - 1 - _SERIES
@@ -149,6 +151,22 @@ def file_references(origin: Origin) -> list[Dataset]:
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, instance
         made.append(item)
     return made
+
+
+def new_series(origin: Origin, names: list[str]) -> dict[str, Any]:
+    """What highdicom is told of an object that is a new series by itself, with results of some names."""
+    return {
+        "series_instance_uid": new_uid(),
+        "series_number": series_number(origin),
+        "sop_instance_uid": new_uid(),
+        "instance_number": 1,
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": MANUFACTURER,
+        "software_versions": __version__,
+        "series_description": series_description(names),
+        "transfer_syntax_uid": ExplicitVRLittleEndian,
+        "specific_character_set": UTF_8,
+    }
 
 
 def series_description(names: list[str]) -> str:

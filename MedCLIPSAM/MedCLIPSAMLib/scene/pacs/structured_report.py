@@ -9,23 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydicom import Dataset, dcmread
 from pydicom.sr.coding import Code
-from pydicom.uid import ExplicitVRLittleEndian, SegmentationStorage
+from pydicom.uid import SegmentationStorage
 
 from ... import __version__
 from ..dicom.headers import value_of
 from ..dicom.origin import Origin
 from ..segmentation.segments import read_segment
 from .coding import FAMILY, Finding, finding_of
-from .source import (
-    MANUFACTURER,
-    UTF_8,
-    file_references,
-    identity,
-    lenient,
-    new_uid,
-    series_description,
-    series_number,
-)
+from .source import MANUFACTURER, file_references, identity, lenient, new_series, new_uid
 
 if TYPE_CHECKING:
     from highdicom.sr import MeasurementReport, VolumetricROIMeasurementsAndQualitativeEvaluations
@@ -97,17 +88,8 @@ def write_sr(
         made = ComprehensiveSR(
             evidence=[*_images(origin), *(reference.evidence for reference in written.values())],
             content=_content(origin, groups),
-            series_instance_uid=new_uid(),
-            series_number=series_number(origin),
-            sop_instance_uid=new_uid(),
-            instance_number=1,
-            manufacturer=MANUFACTURER,
-            manufacturer_model_name=MANUFACTURER,
-            software_versions=__version__,
-            series_description=series_description([finding.name for finding in findings.values()]),
             is_complete=True,
-            specific_character_set=UTF_8,
-            transfer_syntax_uid=ExplicitVRLittleEndian,
+            **new_series(origin, [finding.name for finding in findings.values()]),
         )
         made.save_as(path)
 
