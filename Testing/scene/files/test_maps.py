@@ -80,7 +80,7 @@ def test_a_sheared_grid_is_refused(tmp_path: Path) -> None:
 def test_a_map_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node = read_volume(_written(tmp_path / "volume.nii.gz", GRIDS["oblique"]))
     (tmp_path / "map.nrrd").write_text("old")
-    monkeypatch.setattr("MedCLIPSAMLib.scene.files.maps._is_whole", lambda path: False)
+    monkeypatch.setattr("MedCLIPSAMLib.scene.files.maps.is_whole", lambda path: False)
     with pytest.raises(InputError, match="free space"):
         save_map(np.zeros(SHAPE, np.float32), node, tmp_path / "map.nrrd")
     assert (tmp_path / "map.nrrd").read_text() == "old"
